@@ -1,0 +1,192 @@
+//! Work that waits in a queue. Payloads are versioned: a newer mmsgw reads what an older one queued.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, GroupName, MessageId};
+
+/// Names a queue: each group has one of each kind, shared by all its instances.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Queue {
+    /// The group.
+    pub group: GroupName,
+    /// What for.
+    pub kind: QueueKind,
+}
+
+/// What a queue is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueKind {
+    /// TX: messages to hand to the carrier.
+    Tx,
+    /// EV: acknowledgements and reports to hand to the carrier.
+    Ev,
+    /// RX: what the carrier handed to us, not looked into yet.
+    Rx,
+    /// Callbacks to the application.
+    Callback,
+}
+
+impl QueueKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Tx, Self::Ev, Self::Rx, Self::Callback];
+
+    /// The name in stores, logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tx => "tx",
+            Self::Ev => "ev",
+            Self::Rx => "rx",
+            Self::Callback => "callback",
+        }
+    }
+}
+
+impl std::fmt::Display for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.group, self.kind.name())
+    }
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Job {
+    /// Hand a message to the carrier.
+    TransmitV1(TransmitJob),
+    /// Look into what a carrier sent.
+    IntakeV1(IntakeJob),
+    /// Tell the application.
+    CallbackV1(CallbackJob),
+}
+
+/// See [`Job::TransmitV1`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransmitJob {
+    /// The message.
+    pub message: MessageId,
+}
+
+/// See [`Job::IntakeV1`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntakeJob {
+    /// In which form it came.
+    pub kind: IntakeKind,
+    /// Who sent it: address of the peer, for logs.
+    pub peer: String,
+    /// The octets as they came: a mail, or an HTTP body.
+    #[serde(with = "octets")]
+    pub raw: Bytes,
+}
+
+/// In which form something came from a carrier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntakeKind {
+    /// A mail, with its SMTP envelope.
+    Mail {
+        /// MAIL FROM, empty for the null sender.
+        mail_from: String,
+        /// RCPT TO, in order.
+        rcpt_to: Vec<String>,
+    },
+    /// An HTTP request body.
+    Http {
+        /// Its Content-Type.
+        content_type: String,
+    },
+}
+
+/// See [`Job::CallbackV1`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackJob {
+    /// Where to post to.
+    pub url: String,
+    /// The same for each try, so that a receiver can drop repetitions.
+    pub delivery_id: String,
+    /// The message concerned.
+    pub message: MessageId,
+    /// What to tell.
+    pub subject: CallbackSubject,
+}
+
+/// What a callback tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackSubject {
+    /// Something happened to the message.
+    Event(Event),
+    /// The message, which came in.
+    InboundMessage,
+}
+
+/// Octets inside a JSON payload: as text where they are UTF-8, which mails and SOAP mostly are, else
+/// hexadecimal.
+mod octets {
+    use super::{Bytes, Deserialize, Serialize};
+    use serde::{Deserializer, Serializer, de::Error};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Form {
+        Text(String),
+        Hex(String),
+    }
+
+    pub(super) fn serialize<S: Serializer>(octets: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+        let form = match std::str::from_utf8(octets) {
+            Ok(text) => Form::Text(text.to_owned()),
+            Err(_) => Form::Hex(to_hex(octets)),
+        };
+        form.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        match Form::deserialize(deserializer)? {
+            Form::Text(text) => Ok(text.into()),
+            Form::Hex(text) => from_hex(&text).ok_or_else(|| D::Error::custom("odd hexadecimal octets")),
+        }
+    }
+
+    fn to_hex(octets: &[u8]) -> String {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+        octets.iter().flat_map(|o| [digit(o >> 4), digit(o & 15)]).collect()
+    }
+
+    fn from_hex(text: &str) -> Option<Bytes> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let nibble = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let octet = |[high, low]: &[u8; 2]| Some(nibble(*high)? << 4 | nibble(*low)?);
+        if rest.is_empty() {
+            pairs.iter().map(octet).collect::<Option<Vec<u8>>>().map(Bytes::from)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_read_back_whatever_octets_they_hold() {
+        for raw in [&b"X-Mms: a\r\n\r\nb"[..], &[0xff, 0x00, 0x80, b'\n']] {
+            let job = Job::IntakeV1(IntakeJob {
+                kind: IntakeKind::Mail { mail_from: String::new(), rcpt_to: vec!["a@b".into()] },
+                peer: "127.0.0.1".into(),
+                raw: Bytes::copy_from_slice(raw),
+            });
+            let text = serde_json::to_string(&job).unwrap();
+            assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+        }
+    }
+
+    #[test]
+    fn a_payload_queued_by_the_first_release_is_still_read() {
+        let text = r#"{"transmit_v1":{"message":"019a0000000070008000000000000000"}}"#;
+        assert!(matches!(serde_json::from_str::<Job>(text), Ok(Job::TransmitV1(_))));
+    }
+}

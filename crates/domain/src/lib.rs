@@ -1,0 +1,36 @@
+//! Nouns, states and rules of a multimedia message.
+//!
+//! Rung 1 of the ladder: nothing here does I/O, waits, or looks at a clock. The store keeps these
+//! values, the engine decides over them, the edges translate them into a carrier's or an
+//! application's words.
+//!
+//! Where to look: a [`Template`] has [`Part`]s and is sent as a [`Message`] to [`Recipient`]s;
+//! what happens becomes an [`Event`], and moves a [`State`]; work waits as a [`Job`] in a [`Queue`].
+
+mod address;
+mod clock;
+mod event;
+mod gateway;
+mod id;
+mod job;
+mod message;
+mod part;
+mod report;
+mod retry;
+mod state;
+mod template;
+mod units;
+
+pub use address::{Address, AddressError, AddressKind};
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use event::Event;
+pub use gateway::{Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release};
+pub use id::{Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
+pub use job::{CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue, QueueKind, TransmitJob};
+pub use message::{Direction, Message, Priority, Recipient, RecipientKind};
+pub use part::{BlobRef, Digest, DigestError, Part, PartContent};
+pub use report::{CarrierReport, Correlation, ReportKind};
+pub use retry::RetryPolicy;
+pub use state::{Code, State, summary};
+pub use template::{ChargedParty, ContentClass, MessageClass, Template, TemplateContent};
+pub use units::{ByteSize, Span, UnitError};

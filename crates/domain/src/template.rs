@@ -1,0 +1,124 @@
+//! Templates: what is sent, to be sent once or many times.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Address, Part, RevisionId, TemplateId, Timestamp};
+
+/// One revision of a template. Revisions never change (only fetched media replaces the URL it came
+/// from); a change to a template makes a new revision, so messages keep what they were made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// The template.
+    pub id: TemplateId,
+    /// This revision of it.
+    pub revision: RevisionId,
+    /// When the template was created.
+    pub created: Timestamp,
+    /// When it may be forgotten, unless a message still needs it.
+    pub expires: Timestamp,
+    /// What it says.
+    pub content: TemplateContent,
+}
+
+/// What a template says. An absent option means that nothing is stated on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateContent {
+    /// Number or short code the message comes from.
+    pub origin: Address,
+    /// Whether the recipient sees the sender.
+    pub show_sender: Option<bool>,
+    /// Held until then, and passed on.
+    pub earliest_delivery: Option<Timestamp>,
+    /// Not delivered after that, and passed on.
+    pub latest_delivery: Option<Timestamp>,
+    /// Expires that long after it was made, and passed on.
+    pub expire_after: Option<Duration>,
+    /// Message class.
+    pub message_class: Option<MessageClass>,
+    /// Content class.
+    pub content_class: Option<ContentClass>,
+    /// Who is charged.
+    pub charged_party: Option<ChargedParty>,
+    /// The third party who is charged.
+    pub charged_party_id: Option<String>,
+    /// Whether it holds content with rights management.
+    pub drm: Option<bool>,
+    /// Whether the network may adapt the content.
+    pub content_adaptation: Option<bool>,
+    /// Whether the recipient may redistribute it.
+    pub can_redistribute: Option<bool>,
+    /// Subject.
+    pub subject: Option<String>,
+    /// Parts; SMIL first.
+    pub parts: Vec<Part>,
+}
+
+/// Message class (TS 23.140 clause 8.4.1, X-Mms-Message-Class).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessageClass {
+    /// From a person.
+    Personal,
+    /// Advertising.
+    Advertisement,
+    /// Information.
+    Informational,
+    /// Made by a machine on a person's behalf.
+    Auto,
+}
+
+/// Content class (OMA MMS conformance), the smallest class that the content fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContentClass {
+    /// Text only.
+    Text,
+    /// Pictures up to 160 by 120.
+    ImageBasic,
+    /// Pictures up to 640 by 480.
+    ImageRich,
+    /// Small video.
+    VideoBasic,
+    /// Video.
+    VideoRich,
+    /// Pictures up to 1600 by 1200.
+    Megapixel,
+    /// Any agreed type, small.
+    ContentBasic,
+    /// Any agreed type.
+    ContentRich,
+}
+
+impl ContentClass {
+    /// The word that both protocols and the API use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::ImageBasic => "image-basic",
+            Self::ImageRich => "image-rich",
+            Self::VideoBasic => "video-basic",
+            Self::VideoRich => "video-rich",
+            Self::Megapixel => "megapixel",
+            Self::ContentBasic => "content-basic",
+            Self::ContentRich => "content-rich",
+        }
+    }
+}
+
+/// Who is charged (TS 23.140 clause 8.7, ChargedParty).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChargedParty {
+    /// The sender.
+    Sender,
+    /// The recipient.
+    Recipient,
+    /// Both of them.
+    Both,
+    /// None of them.
+    Neither,
+    /// Somebody else, named by `charged_party_id`.
+    ThirdParty,
+}
