@@ -1,0 +1,172 @@
+//! Messages the carrier originates: from a phone to the gateway, over MM4 or MM7.
+
+use bytes::Bytes;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::mm4::write::{self as mail, Medium};
+use crate::mm7::write::{self as soap, Dialect};
+use crate::outbox::{self, Errand, Payload};
+use crate::record::Answer;
+use crate::shared::Shared;
+
+/// A message from a phone.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mo {
+    /// Number or mail address of the sender.
+    pub from: String,
+    /// Numbers, short codes or mail addresses of the recipients; at least one.
+    pub to: Vec<String>,
+    /// Subject; empty: none is sent.
+    pub subject: String,
+    /// Text part; empty: none is sent.
+    pub text: String,
+    /// A JPEG picture (in JSON: base64); absent: none is sent.
+    #[serde(deserialize_with = "from_base64")]
+    pub picture: Option<Vec<u8>>,
+    /// X-Mms-Ack-Request: Yes (MM4; over MM7 every request is answered).
+    pub ack: bool,
+    /// X-Mms-Delivery-Report: Yes (MM4; a DeliverReq cannot ask for it).
+    pub dr: bool,
+    /// X-Mms-Read-Reply: Yes (MM4; a DeliverReq cannot ask for it).
+    pub rr: bool,
+    /// X-Mms-Transaction-ID or TransactionID, to send the same again; absent: a new one.
+    pub transaction_id: Option<String>,
+    /// X-Mms-Message-ID (MM4) or LinkedID (MM7); absent: a new one.
+    pub message_id: Option<String>,
+}
+
+/// What became of a message the carrier originated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MoAnswer {
+    /// Transaction id of the request.
+    pub transaction_id: String,
+    /// X-Mms-Message-ID or LinkedID of the message.
+    pub message_id: String,
+    /// What the gateway said; code 0 and the reason in `text` if it could not be reached. The MM4_forward.RES, if
+    /// asked for, comes by mail and is found among the received.
+    pub answer: Answer,
+}
+
+/// Sends a message as MM4_forward.REQ (TS 23.140 clause 8.4).
+pub(crate) async fn send_mm4(shared: &Shared, mo: &Mo) -> MoAnswer {
+    let names = &shared.config.mm4;
+    let (transaction_id, message_id) = ids(shared, mo);
+    let list: Vec<_> = mo.to.iter().map(|to| mail::header_address(to)).collect();
+    let from = mail::envelope_address(&mo.from, &names.domain);
+    let to = mo.to.iter().map(|to| mail::envelope_address(to, &names.gateway_domain)).collect();
+    let yes = |wanted| if wanted { "Yes" } else { "No" };
+    let boundary = format!("mm4-{}", shared.fresh_id());
+    let mut head = mail::Mail::default()
+        .field("Date", &crate::clock::mail())
+        .field("From", &mail::header_address(&mo.from))
+        .field("Sender", &from)
+        .field("To", &list.join(", "))
+        .field("Message-ID", &format!("<{}@{}>", shared.fresh_id(), names.domain));
+    if !mo.subject.is_empty() {
+        head = head.words("Subject", &mo.subject);
+    }
+    let octets = head
+        .field("MIME-Version", "1.0")
+        .field("Content-Type", &related("application/smil", "m.smil", &boundary))
+        .field("X-Mms-3GPP-MMS-Version", &names.version)
+        .field("X-Mms-Message-Type", "MM4_forward.REQ")
+        .field("X-Mms-Transaction-ID", &format!("\"{transaction_id}\""))
+        .field("X-Mms-Message-ID", &format!("\"{message_id}\""))
+        .field("X-Mms-Message-Class", "Personal")
+        .field("X-Mms-Priority", "Normal")
+        .field("X-Mms-Delivery-Report", yes(mo.dr))
+        .field("X-Mms-Originator-R/S-Delivery-Report", "No")
+        .field("X-Mms-Read-Reply", yes(mo.rr))
+        .field("X-Mms-Sender-Visibility", "Show")
+        .field("X-Mms-Ack-Request", yes(mo.ack))
+        .field("X-Mms-Originator-System", &names.system_address)
+        .body(&media(mo, &boundary));
+    let payload = Payload::Mail { from, to, octets: octets.into() };
+    send(shared, "MM4_forward.REQ", (transaction_id, message_id), payload).await
+}
+
+/// Sends a message as DeliverReq with attachments (TS 23.140 clause 8.7).
+pub(crate) async fn send_mm7(shared: &Shared, mo: &Mo) -> MoAnswer {
+    let names = &shared.config.mm7;
+    let (transaction_id, message_id) = ids(shared, mo);
+    let dialect = Dialect { namespace: names.namespace.clone(), version: names.version.clone() };
+    let to: String = mo.to.iter().map(|to| soap::address("To", to)).collect();
+    // All recipients stand in one To.
+    let to = to.replace("</To><To>", "");
+    let subject = if mo.subject.is_empty() { String::new() } else { soap::element("Subject", &mo.subject) };
+    let children = [
+        soap::element("MMSRelayServerID", &names.relay_server_id),
+        soap::element("LinkedID", &message_id),
+        soap::address("Sender", &mo.from),
+        format!("<Recipients>{to}</Recipients>"),
+        soap::element("TimeStamp", &crate::clock::iso()),
+        soap::element("Priority", "Normal"),
+        subject,
+        "<Content href=\"cid:content\"/>".to_owned(),
+    ];
+    let xml = soap::request(&dialect, &transaction_id, "DeliverReq", &children.concat());
+    let (outer, inner) = (format!("out-{}", shared.fresh_id()), format!("in-{}", shared.fresh_id()));
+    let body = format!(
+        "--{outer}\r\nContent-Type: text/xml; charset=utf-8\r\nContent-ID: <soap>\r\n\r\n{xml}\r\n--{outer}\r\n\
+         Content-Type: {}\r\nContent-ID: <content>\r\n\r\n{}\r\n--{outer}--\r\n",
+        related("application/smil", "m.smil", &inner),
+        media(mo, &inner)
+    );
+    let payload =
+        Payload::Soap { content_type: related("text/xml", "soap", &outer), body: Bytes::from(body) };
+    send(shared, "DeliverReq", (transaction_id, message_id), payload).await
+}
+
+fn ids(shared: &Shared, mo: &Mo) -> (String, String) {
+    let pick = |given: &Option<String>| given.clone().unwrap_or_else(|| shared.fresh_id());
+    (pick(&mo.transaction_id), pick(&mo.message_id))
+}
+
+async fn send(
+    shared: &Shared,
+    kind: &'static str,
+    (transaction_id, message_id): (String, String),
+    payload: Payload,
+) -> MoAnswer {
+    let errand = Errand {
+        kind,
+        transaction_id: transaction_id.clone(),
+        message_id: message_id.clone(),
+        recipient: String::new(),
+        payload,
+    };
+    let answer = outbox::send(shared, &errand).await;
+    MoAnswer { transaction_id, message_id, answer }
+}
+
+fn related(kind: &str, start: &str, boundary: &str) -> String {
+    format!("multipart/related; type=\"{kind}\"; start=\"<{start}>\"; boundary=\"{boundary}\"")
+}
+
+/// The media with their presentation in front.
+fn media(mo: &Mo, boundary: &str) -> String {
+    let mut pars = String::new();
+    let mut media = Vec::new();
+    if let Some(picture) = &mo.picture {
+        pars.push_str("<img src=\"picture.jpg\" region=\"Image\"/>");
+        media.push(Medium { content_type: "image/jpeg", name: "picture.jpg", octets: picture });
+    }
+    if !mo.text.is_empty() {
+        pars.push_str("<text src=\"text.txt\" region=\"Text\"/>");
+        let octets = mo.text.as_bytes();
+        media.push(Medium { content_type: "text/plain; charset=utf-8", name: "text.txt", octets });
+    }
+    let smil = format!(
+        "<smil><head><layout><root-layout/><region id=\"Image\"/><region id=\"Text\"/></layout></head>\
+         <body><par dur=\"5000ms\">{pars}</par></body></smil>"
+    );
+    media.insert(0, Medium { content_type: "application/smil", name: "m.smil", octets: smil.as_bytes() });
+    mail::multipart(boundary, &media)
+}
+
+fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let decode = |text: String| encodify::base64::STANDARD.decode(text).map_err(serde::de::Error::custom);
+    text.map(decode).transpose()
+}
