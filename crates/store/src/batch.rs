@@ -1,0 +1,174 @@
+//! Changes, handed over as one.
+
+use mmsgw_domain::{
+    Digest, GroupName, Job, JobId, Message, MessageId, Part, Queue, RevisionId, Template, TemplateId,
+    Timestamp,
+};
+
+use crate::{Lane, Lease};
+
+/// Changes that happen whole or not at all, in the order given.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    writes: Vec<Write>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a change.
+    pub fn push(&mut self, write: Write) {
+        self.writes.push(write);
+    }
+
+    /// The batch with one more change.
+    #[must_use]
+    pub fn with(mut self, write: Write) -> Self {
+        self.push(write);
+        self
+    }
+
+    /// True where there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// The changes in order.
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+}
+
+impl FromIterator<Write> for Batch {
+    fn from_iter<I: IntoIterator<Item = Write>>(writes: I) -> Self {
+        Self { writes: writes.into_iter().collect() }
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// A new revision of a template, which becomes its latest one.
+    Template {
+        /// The revision.
+        template: Template,
+        /// The revision that it was made from: refused unless that is still the latest one. `None`
+        /// for a template that is not there yet.
+        replaces: Option<RevisionId>,
+    },
+    /// The template is gone for applications; its revisions stay until their time is over.
+    ForgetTemplate(TemplateId),
+    /// A revision whose URLs were replaced by the media fetched from them. One that is not stored
+    /// (any more) stays so.
+    Revision(Template),
+    /// Keeps a revision at least until then.
+    KeepRevision {
+        /// The revision.
+        id: RevisionId,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Claims a blob at least until then.
+    KeepBlob {
+        /// The blob.
+        digest: Digest,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// A part created on its own.
+    Part {
+        /// The part.
+        part: Part,
+        /// When it may be forgotten.
+        expires: Timestamp,
+    },
+    /// A message that is not there yet; its version is stored as it stands.
+    NewMessage(Message),
+    /// A message that was read, changed and given the next version: refused unless the stored
+    /// version is the one before.
+    ChangedMessage(Message),
+    /// A carrier's reference to a message.
+    Reference {
+        /// The reference. One that is there already is replaced.
+        reference: Reference,
+        /// The message.
+        message: MessageId,
+        /// When it may be forgotten.
+        expires: Timestamp,
+    },
+    /// A new job.
+    Enqueue(NewJob),
+    /// A leased job is done and forgotten.
+    Finish(Lease),
+    /// A leased job did not work and goes back, to be due at `due`; the try counts.
+    Postpone {
+        /// The lease.
+        lease: Lease,
+        /// When to try again.
+        due: Timestamp,
+    },
+    /// A leased job goes back untried, to be due at `due`; the try does not count.
+    Release {
+        /// The lease.
+        lease: Lease,
+        /// When to hand it out again.
+        due: Timestamp,
+    },
+    /// A leased job is given up, and kept for people to look at.
+    Bury {
+        /// The lease.
+        lease: Lease,
+        /// Why.
+        reason: String,
+        /// When it may be forgotten.
+        expires: Timestamp,
+    },
+}
+
+/// A job to be queued.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    /// Its id.
+    pub id: JobId,
+    /// Where it waits.
+    pub queue: Queue,
+    /// Before or behind which others.
+    pub lane: Lane,
+    /// Not handed out before.
+    pub due: Timestamp,
+    /// What is to be done.
+    pub job: Job,
+}
+
+/// An id by which a carrier names a message, unique within a group.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reference {
+    /// The group.
+    pub group: GroupName,
+    /// What kind of id.
+    pub kind: ReferenceKind,
+    /// The id as it is compared: without quotes or white space around it.
+    pub value: String,
+}
+
+/// Kind of a [`Reference`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReferenceKind {
+    /// The carrier's id of a message of ours (MM7 MessageID of a SubmitRsp).
+    Outbound,
+    /// The id of a message that a carrier sent us, to recognise repetitions.
+    Inbound,
+}
+
+impl ReferenceKind {
+    /// The name in stores.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "out",
+            Self::Inbound => "in",
+        }
+    }
+}

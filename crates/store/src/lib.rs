@@ -1,0 +1,119 @@
+//! The store contract: what the engine may ask of a store, whatever keeps the data.
+//!
+//! * **Changes** are handed over as one [`Batch`] and happen whole or not at all. When
+//!   [`Store::commit`] answers, the batch is as durable as the backend's mode promises, and only
+//!   then may anybody be told "yes". Backends share the cost of durability among all batches that
+//!   wait at the same time.
+//! * **Jobs** wait in a [`Queue`](mmsgw_domain::Queue) until they are due. A worker takes some with
+//!   [`Store::lease`], keeps them with [`Store::extend`], and settles each one in a batch:
+//!   [`Write::Finish`], [`Write::Postpone`], [`Write::Release`] or [`Write::Bury`]. A lease that
+//!   lapses puts the job back; a batch that settles a lapsed lease is refused whole, so two workers
+//!   never both settle one job.
+//! * **Messages** carry a version. A change made to an old version is refused with
+//!   [`StoreError::Conflict`]; the caller reads again and decides again.
+//! * **Octets** of media are in a [`BlobStore`], named by their digest.
+//!
+//! Backends stand beside each other: [`MemoryStore`] here for tests, the others in crates of their
+//! own. All pass [`conformance`], which is the contract in executable form.
+
+mod batch;
+mod blob;
+mod blob_fs;
+pub mod conformance;
+mod error;
+mod lease;
+mod memory;
+pub mod precondition;
+mod signal;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mmsgw_domain::{
+    Digest, Message, MessageId, Part, PartId, Queue, RevisionId, Template, TemplateId, Timestamp,
+};
+
+pub use batch::{Batch, NewJob, Reference, ReferenceKind, Write};
+pub use blob::BlobStore;
+pub use blob_fs::DirectoryBlobs;
+pub use conformance::ManualClock;
+pub use error::StoreError;
+pub use lease::{DeadJob, Lane, Lease, LeaseRequest, Leased, LeasedJob};
+pub use memory::MemoryStore;
+pub use signal::QueueSignals;
+
+/// A store of templates, messages and jobs.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Does all of `batch` or nothing of it, durably.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] where a message has another version or an id is taken,
+    /// [`StoreError::LeaseLost`] where a lease has lapsed; in both cases nothing is changed.
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+
+    /// The latest revision of a template, unless it was forgotten or has expired.
+    async fn template(&self, id: TemplateId) -> Result<Option<Template>, StoreError>;
+
+    /// A revision of a template, also of one that was forgotten, as long as it is kept.
+    async fn revision(&self, id: RevisionId) -> Result<Option<Template>, StoreError>;
+
+    /// A part that was created on its own, unless it has expired.
+    async fn part(&self, id: PartId) -> Result<Option<Part>, StoreError>;
+
+    /// A message, unless it has expired.
+    async fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError>;
+
+    /// The message that a carrier's reference belongs to.
+    async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError>;
+
+    /// Takes up to `request.max` due jobs of a queue: lanes in order, and in a lane by due time,
+    /// then by id. A job is in one hand only until its lease is settled or lapses.
+    async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError>;
+
+    /// Makes leases last `hold` from now. Gives back those that had lapsed already.
+    async fn extend(&self, leases: &[Lease], hold: Duration) -> Result<Vec<Lease>, StoreError>;
+
+    /// Resolves when a job of `queue` may have become due since the last [`Store::lease`] on it,
+    /// at the latest after `at_most`. May resolve for nothing.
+    async fn wait(&self, queue: &Queue, at_most: Duration);
+
+    /// What waits where; one entry for each queue that holds a job, dead ones included.
+    async fn queues(&self) -> Result<Vec<QueueStatus>, StoreError>;
+
+    /// Dead jobs of a queue, oldest first, from after the id `after`.
+    async fn dead(
+        &self,
+        queue: &Queue,
+        after: Option<mmsgw_domain::JobId>,
+        max: usize,
+    ) -> Result<Vec<DeadJob>, StoreError>;
+
+    /// Removes up to `max` records of each kind whose time is over. Call again while
+    /// [`Swept::records`] is not zero.
+    async fn sweep(&self, max: usize) -> Result<Swept, StoreError>;
+}
+
+/// What a queue holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// The queue.
+    pub queue: Queue,
+    /// Jobs that wait, due or not.
+    pub waiting: u64,
+    /// Jobs in a worker's hands.
+    pub leased: u64,
+    /// Jobs that were given up.
+    pub dead: u64,
+    /// Due time of the first waiting job.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What [`Store::sweep`] removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Records of any kind.
+    pub records: u64,
+    /// Blobs that no record claims any more. The caller removes their octets.
+    pub blobs: Vec<Digest>,
+}
