@@ -1,0 +1,302 @@
+//! Queues: which jobs are in whose hands, and where to look for the next ones.
+//!
+//! Jobs are rows; leases are memory only, since one process owns the file and a lease of a dead process
+//! is worth nothing. A lease therefore costs no write. Everything here happens on the writer thread,
+//! between commits, so that a job is handed out only when it is durable.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use mmsgw_domain::{JobId, Queue, Timestamp};
+use mmsgw_store::{Lane, Lease, LeaseRequest, QueueStatus, StoreError};
+use rusqlite::{Connection, Row};
+
+use crate::tables::{self, failed};
+
+/// All queues.
+pub(crate) struct Queues {
+    lines: HashMap<Queue, Line>,
+    next_token: u64,
+}
+
+/// One queue.
+struct Line {
+    number: i64,
+    /// For each lane: no job before this place waits.
+    from: [Option<Place>; 3],
+    held: HashMap<JobId, Held>,
+    lapses: BTreeSet<(Timestamp, JobId)>,
+    /// Rows in the job table, held ones included.
+    rows: u64,
+    dead: u64,
+}
+
+/// A job's place in its lane.
+type Place = (Timestamp, JobId);
+
+/// A job in a worker's hands.
+#[derive(Clone, Copy)]
+pub(crate) struct Held {
+    /// Its row in the job table.
+    pub(crate) row: i64,
+    token: u64,
+    lane: Lane,
+    due: Timestamp,
+    lapses: Timestamp,
+}
+
+/// What a commit did to queues; told to [`Queues::apply`] once it is durable.
+pub(crate) enum Effect {
+    /// A job was added to a queue of that number.
+    Added { queue: Queue, number: i64, lane: Lane, due: Timestamp, id: JobId },
+    /// A leased job is gone.
+    Finished(Lease),
+    /// A leased job went back.
+    Returned { lease: Lease, due: Timestamp },
+    /// A leased job is dead.
+    Buried(Lease),
+    /// A dead job of the queue of that number is forgotten.
+    DeadForgotten(i64),
+}
+
+/// A job handed out, its record not read yet.
+pub(crate) struct RawJob {
+    pub(crate) lease: Lease,
+    pub(crate) tries: u32,
+    pub(crate) record: Vec<u8>,
+}
+
+/// The answer to a lease.
+pub(crate) struct RawLeased {
+    pub(crate) jobs: Vec<RawJob>,
+    pub(crate) next_due: Option<Timestamp>,
+}
+
+impl Queues {
+    /// Counts what the database holds. Nothing is leased.
+    pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        // Tokens of an earlier life of this store must not fit.
+        let next_token = RandomState::new().build_hasher().finish();
+        let mut lines = HashMap::new();
+        let mut statement = connection.prepare(
+            "SELECT number, grp, kind,
+                    (SELECT count(*) FROM job INDEXED BY job_order WHERE queue = number),
+                    (SELECT count(*) FROM dead INDEXED BY dead_order WHERE queue = number)
+             FROM queue",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let line = Line { rows: number(row, 3)?, dead: number(row, 4)?, ..Line::new(row.get(0)?) };
+            lines.insert(tables::queue(row, 1)?, line);
+        }
+        Ok(Self { lines, next_token })
+    }
+
+    /// The number of a queue, where it has one already.
+    pub(crate) fn number(&self, queue: &Queue) -> Option<i64> {
+        self.lines.get(queue).map(|line| line.number)
+    }
+
+    /// The held job, unless the lease has lapsed or was settled.
+    pub(crate) fn held(&self, lease: &Lease, now: Timestamp) -> Option<Held> {
+        let held = self.lines.get(&lease.queue)?.held.get(&lease.job)?;
+        (held.token == lease.token && held.lapses > now).then_some(*held)
+    }
+
+    /// Takes over what a durable commit did. Gives back the queue and due time of a job that can be
+    /// found from now on.
+    pub(crate) fn apply(&mut self, effect: Effect) -> Option<(Queue, Timestamp)> {
+        match effect {
+            Effect::Added { queue, number, lane, due, id } => {
+                let line = self.lines.entry(queue.clone()).or_insert_with(|| Line::new(number));
+                line.rows += 1;
+                line.look_from(lane, (due, id));
+                Some((queue, due))
+            }
+            Effect::Finished(lease) => {
+                let line = self.lines.get_mut(&lease.queue)?;
+                line.take_back(lease.job)?;
+                line.rows = line.rows.saturating_sub(1);
+                None
+            }
+            Effect::Returned { lease, due } => {
+                let line = self.lines.get_mut(&lease.queue)?;
+                let held = line.take_back(lease.job)?;
+                line.look_from(held.lane, (due, lease.job));
+                Some((lease.queue, due))
+            }
+            Effect::Buried(lease) => {
+                let line = self.lines.get_mut(&lease.queue)?;
+                line.take_back(lease.job)?;
+                line.rows = line.rows.saturating_sub(1);
+                line.dead += 1;
+                None
+            }
+            Effect::DeadForgotten(number) => {
+                let line = self.lines.values_mut().find(|line| line.number == number)?;
+                line.dead = line.dead.saturating_sub(1);
+                None
+            }
+        }
+    }
+
+    /// Makes a lease last `hold` from now; false where it has lapsed.
+    pub(crate) fn extend(&mut self, lease: &Lease, now: Timestamp, hold: Duration) -> bool {
+        if self.held(lease, now).is_none() {
+            return false;
+        }
+        let Some(line) = self.lines.get_mut(&lease.queue) else { return false };
+        let Some(held) = line.held.get_mut(&lease.job) else { return false };
+        line.lapses.remove(&(held.lapses, lease.job));
+        held.lapses = now.after(hold);
+        line.lapses.insert((held.lapses, lease.job));
+        true
+    }
+
+    /// Hands out jobs that are due.
+    pub(crate) fn lease(
+        &mut self,
+        connection: &Connection,
+        request: &LeaseRequest,
+        now: Timestamp,
+    ) -> Result<RawLeased, StoreError> {
+        let Some(line) = self.lines.get_mut(&request.queue) else {
+            return Ok(RawLeased { jobs: Vec::new(), next_due: None });
+        };
+        line.return_lapsed(now);
+        let mut jobs = Vec::new();
+        let mut next_due = None;
+        for lane in Lane::ALL {
+            let found = line.look(connection, lane, now, request.max - jobs.len()).map_err(|e| failed(&e))?;
+            next_due = next_due.into_iter().chain(found.next_due).min();
+            for (row, place) in found.places {
+                let (failed_tries, record) = read_job(connection, row).map_err(|e| failed(&e))?;
+                let token = self.next_token;
+                self.next_token = token.wrapping_add(1);
+                let lapses = now.after(request.hold);
+                line.hold(place.1, Held { row, token, lane, due: place.0, lapses });
+                let lease = Lease { job: place.1, queue: request.queue.clone(), token };
+                jobs.push(RawJob { lease, tries: failed_tries.saturating_add(1), record });
+            }
+        }
+        next_due = next_due.into_iter().chain(line.lapses.first().map(|(lapses, _)| *lapses)).min();
+        Ok(RawLeased { jobs, next_due })
+    }
+
+    /// What waits where.
+    pub(crate) fn status(
+        &mut self,
+        connection: &Connection,
+        now: Timestamp,
+    ) -> Result<Vec<QueueStatus>, StoreError> {
+        let mut all = Vec::new();
+        for (queue, line) in self.lines.iter_mut().filter(|(_, line)| line.rows + line.dead > 0) {
+            line.return_lapsed(now);
+            let leased = u64::try_from(line.held.len()).unwrap_or(u64::MAX);
+            let waiting = line.rows.saturating_sub(leased);
+            let oldest =
+                if waiting == 0 { None } else { line.oldest(connection, now).map_err(|e| failed(&e))? };
+            all.push(QueueStatus { queue: queue.clone(), waiting, leased, dead: line.dead, oldest });
+        }
+        all.sort_by(|a, b| a.queue.cmp(&b.queue));
+        Ok(all)
+    }
+}
+
+/// What [`Line::look`] found.
+struct Found {
+    places: Vec<(i64, Place)>,
+    /// Due time of the first waiting job that was not taken.
+    next_due: Option<Timestamp>,
+}
+
+impl Line {
+    fn new(number: i64) -> Self {
+        let (held, lapses) = (HashMap::new(), BTreeSet::new());
+        Self { number, from: [None; 3], held, lapses, rows: 0, dead: 0 }
+    }
+
+    /// A job at `place` waits: the next look must not begin behind it.
+    fn look_from(&mut self, lane: Lane, place: Place) {
+        let from = &mut self.from[lane.index()];
+        *from = from.map(|from| from.min(place));
+    }
+
+    fn hold(&mut self, id: JobId, held: Held) {
+        self.lapses.insert((held.lapses, id));
+        self.held.insert(id, held);
+    }
+
+    fn take_back(&mut self, id: JobId) -> Option<Held> {
+        let held = self.held.remove(&id)?;
+        self.lapses.remove(&(held.lapses, id));
+        Some(held)
+    }
+
+    fn return_lapsed(&mut self, now: Timestamp) {
+        while let Some((_, id)) = self.lapses.first().copied().filter(|(lapses, _)| *lapses <= now) {
+            if let Some(held) = self.take_back(id) {
+                self.look_from(held.lane, (held.due, id));
+            }
+        }
+    }
+
+    /// Finds up to `max` due jobs of a lane that nobody holds, and remembers how far it looked.
+    fn look(
+        &mut self,
+        connection: &Connection,
+        lane: Lane,
+        now: Timestamp,
+        max: usize,
+    ) -> rusqlite::Result<Found> {
+        let from = self.from[lane.index()];
+        let (due, id) = from.map_or((i64::MIN, [0; 16]), |(due, id)| (due.as_millis(), *id.as_bytes()));
+        let mut statement = connection.prepare_cached(LOOK)?;
+        let mut rows = statement.query((self.number, lane_number(lane), due, id))?;
+        let mut found = Found { places: Vec::new(), next_due: None };
+        let mut seen = from;
+        while let Some(row) = rows.next()? {
+            let place = (tables::time(row, 1)?, tables::id(row, 2)?);
+            seen = Some(place);
+            if self.held.contains_key(&place.1) {
+                continue;
+            }
+            if place.0 > now || found.places.len() == max {
+                found.next_due = Some(place.0);
+                break;
+            }
+            found.places.push((row.get(0)?, place));
+        }
+        self.from[lane.index()] = seen;
+        Ok(found)
+    }
+
+    fn oldest(&mut self, connection: &Connection, now: Timestamp) -> rusqlite::Result<Option<Timestamp>> {
+        let mut oldest = None;
+        for lane in Lane::ALL {
+            let first = self.look(connection, lane, now, 0)?.next_due;
+            oldest = oldest.into_iter().chain(first).min();
+        }
+        Ok(oldest)
+    }
+}
+
+fn read_job(connection: &Connection, row: i64) -> rusqlite::Result<(u32, Vec<u8>)> {
+    let mut statement = connection.prepare_cached("SELECT failed, record FROM job WHERE row = ?1")?;
+    statement.query_row([row], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+fn number(row: &Row<'_>, index: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(index)?;
+    Ok(u64::try_from(number).unwrap_or(0))
+}
+
+/// A lane as it is stored.
+pub(crate) fn lane_number(lane: Lane) -> i64 {
+    tables::count(lane.index())
+}
+
+/// Jobs of a lane in order from a place on; answered by the index alone.
+pub(crate) const LOOK: &str = "SELECT row, due, id FROM job INDEXED BY job_order
+    WHERE queue = ?1 AND lane = ?2 AND (due, id) >= (?3, ?4) ORDER BY due, id";
