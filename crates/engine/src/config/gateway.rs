@@ -1,0 +1,159 @@
+//! What a gateway file says of its group: sections `[gateway]` and `[features]`.
+
+use mmsgw_domain::{Features, GroupName, GroupSettings, Release, RetryPolicy, Span};
+use serde::{Deserialize, Serialize};
+
+/// Section `[gateway]`: which group this is and how hard it works.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GatewaySection {
+    /// The carrier's protocol: `MM4` or `MM7`.
+    pub protocol: Protocol,
+    /// The release of 3GPP TS 23.140 that is stated on the wire, such as `6.8.0`.
+    pub version: String,
+    /// Name of this instance; part of its id.
+    pub name: String,
+    /// Name of the group, by which applications choose it. Instances of one group share its queues.
+    pub group: GroupName,
+    /// The carrier's name, for people.
+    #[serde(default)]
+    pub carrier: String,
+    /// MM7: the VASP id that the carrier gave to us.
+    #[serde(default)]
+    pub vaspid: Option<String>,
+    /// MM7: the VAS id that the carrier gave to us.
+    #[serde(default)]
+    pub vasid: Option<String>,
+    /// Most messages handed to the carrier in a second; 0 for no limit.
+    #[serde(default)]
+    pub tps_limit: f64,
+    /// Messages in flight to the carrier at once.
+    #[serde(default = "default_window")]
+    pub window: usize,
+    /// Events of messages sent through this group are posted to these URLs.
+    #[serde(default)]
+    pub events_url: Urls,
+    /// Delay before the second try, the third and so on.
+    #[serde(default = "default_delays")]
+    pub retry_delays: Vec<Span>,
+    /// Tries before a message has failed.
+    #[serde(default = "default_tries")]
+    pub max_tries: u32,
+    /// An unsent message without a time limit of its own expires after that.
+    #[serde(default = "default_max_age")]
+    pub max_age: Span,
+    /// Whether messages of high priority leave the queue first.
+    #[serde(default)]
+    pub queue_by_priority: bool,
+}
+
+/// A protocol that a gateway can speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    /// TS 23.140 clause 8.4: mails over SMTP.
+    Mm4,
+    /// TS 23.140 clause 8.7: SOAP over HTTP.
+    Mm7,
+}
+
+/// One URL or a list of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OneOrMany")]
+pub struct Urls(pub Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl From<OneOrMany> for Urls {
+    fn from(given: OneOrMany) -> Self {
+        match given {
+            OneOrMany::One(url) if url.is_empty() => Self::default(),
+            OneOrMany::One(url) => Self(vec![url]),
+            OneOrMany::Many(urls) => Self(urls),
+        }
+    }
+}
+
+/// Section `[features]`: what is asked of the carrier, and what is answered to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeaturesSection {
+    /// Ask for an acknowledgement of each message; absent leaves it unsaid.
+    pub request_submit_ack: Option<bool>,
+    /// Ask for delivery reports; absent leaves it unsaid.
+    pub request_delivery_report: Option<bool>,
+    /// Ask for read reports; absent leaves it unsaid.
+    pub request_read_receipt: Option<bool>,
+    /// Acknowledge inbound messages without waiting for the application.
+    pub auto_ack: bool,
+    /// When the delivery report of an inbound message is sent: `immediate`, `on_callback`, `no`.
+    pub auto_dr: Release,
+    /// When the read report of an inbound message is sent: `immediate`, `on_callback`, `no`.
+    pub auto_rr: Release,
+    /// Application that messages are for (Applic-ID).
+    pub applic_id: Option<String>,
+    /// Application that replies go to (Reply-Applic-ID).
+    pub reply_applic_id: Option<String>,
+    /// What the applications tell each other (Aux-Applic-Info).
+    pub aux_applic_info: Option<String>,
+    /// MM4: X-Mms-MMSIP-Address of outgoing messages.
+    pub mmsip_address: Option<String>,
+    /// MM4: X-Mms-Forward-Route of outgoing messages.
+    pub forward_route: Option<String>,
+    /// MM4: X-Mms-Return-Route of outgoing messages.
+    pub return_route: Option<String>,
+}
+
+fn default_window() -> usize {
+    64
+}
+
+fn default_delays() -> Vec<Span> {
+    RetryPolicy::default().delays.into_iter().map(Span).collect()
+}
+
+fn default_tries() -> u32 {
+    RetryPolicy::default().max_tries
+}
+
+fn default_max_age() -> Span {
+    Span::secs(3 * 86_400)
+}
+
+/// The settings of a group, from the sections that hold them.
+pub fn group_settings(
+    gateway: &GatewaySection,
+    features: &FeaturesSection,
+    mms_received_url: Option<&str>,
+) -> GroupSettings {
+    let absent_if_empty = |text: &Option<String>| text.clone().filter(|t| !t.is_empty());
+    GroupSettings {
+        name: gateway.group.clone(),
+        window: gateway.window.max(1),
+        tps_limit: Some(gateway.tps_limit).filter(|tps| *tps > 0.0),
+        retry: RetryPolicy {
+            delays: gateway.retry_delays.iter().map(|span| span.0).collect(),
+            max_tries: gateway.max_tries.max(1),
+        },
+        events_url: gateway.events_url.0.clone(),
+        mms_received_url: mms_received_url.filter(|url| !url.is_empty()).map(str::to_owned),
+        features: Features {
+            request_submit_ack: features.request_submit_ack,
+            request_delivery_report: features.request_delivery_report,
+            request_read_receipt: features.request_read_receipt,
+            auto_ack: features.auto_ack,
+            auto_dr: features.auto_dr,
+            auto_rr: features.auto_rr,
+            applic_id: absent_if_empty(&features.applic_id),
+            reply_applic_id: absent_if_empty(&features.reply_applic_id),
+            aux_applic_info: absent_if_empty(&features.aux_applic_info),
+        },
+        queue_by_priority: gateway.queue_by_priority,
+        max_age: gateway.max_age.0,
+    }
+}

@@ -1,0 +1,134 @@
+//! How messages live, whichever gateway carries them: section `[general]`.
+
+use std::time::Duration;
+
+use mmsgw_domain::{ByteSize, GroupName, RetryPolicy, Span};
+use serde::Deserialize;
+
+use crate::EngineSettings;
+
+/// The section with its defaults, each with a comment: the reference.
+pub const GENERAL_DEFAULT: &str = include_str!("general.default.toml");
+
+/// Section `[general]`; [`GENERAL_DEFAULT`] says what each field means.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GeneralSection {
+    /// The group that carries a message that names none.
+    pub default_gateway: Option<GroupName>,
+    /// How long a message is remembered after it left, and after each report on it.
+    pub mms_ttl: Span,
+    /// How long a template or part is kept after its last change.
+    pub mms_template_ttl: Span,
+    /// How long a job that was given up is kept.
+    pub dead_ttl: Span,
+    /// Most numbers in one message.
+    pub max_destinations: usize,
+    /// Most parts in one template.
+    pub max_parts: usize,
+    /// Largest part.
+    pub max_part_size: ByteSize,
+    /// A job whose worker died comes back after that.
+    pub lease: Span,
+    /// Loaded media kept in memory.
+    pub media_cache: ByteSize,
+    /// A group with more messages waiting takes no new ones.
+    pub max_waiting: u64,
+    /// Callbacks in flight at once, for each group.
+    pub callback_window: usize,
+    /// Delays between the tries of a callback.
+    pub callback_delays: Vec<Span>,
+    /// Tries of a callback.
+    pub callback_tries: u32,
+    /// Delays between the looks at a report that fits no message yet.
+    pub report_delays: Vec<Span>,
+    /// Looks at such a report.
+    pub report_tries: u32,
+}
+
+impl Default for GeneralSection {
+    fn default() -> Self {
+        let settings = EngineSettings::default();
+        let spans = |policy: &RetryPolicy| policy.delays.iter().copied().map(Span).collect();
+        Self {
+            default_gateway: None,
+            mms_ttl: Span(settings.message_ttl),
+            mms_template_ttl: Span(settings.template_ttl),
+            dead_ttl: Span(settings.dead_ttl),
+            max_destinations: settings.max_recipients,
+            max_parts: settings.max_parts,
+            max_part_size: ByteSize(settings.max_part_octets as u64),
+            lease: Span(settings.lease),
+            media_cache: ByteSize(settings.cache_octets as u64),
+            max_waiting: settings.max_waiting,
+            callback_window: settings.callback_window,
+            callback_delays: spans(&settings.callback_retry),
+            callback_tries: settings.callback_retry.max_tries,
+            report_delays: spans(&settings.report_retry),
+            report_tries: settings.report_retry.max_tries,
+        }
+    }
+}
+
+impl GeneralSection {
+    /// What the engine makes of the section.
+    pub fn engine_settings(&self) -> EngineSettings {
+        let policy = |delays: &[Span], tries: u32| RetryPolicy {
+            delays: delays.iter().map(|span| span.0).collect(),
+            max_tries: tries.max(1),
+        };
+        EngineSettings {
+            message_ttl: self.mms_ttl.0,
+            template_ttl: self.mms_template_ttl.0,
+            dead_ttl: self.dead_ttl.0,
+            max_recipients: self.max_destinations,
+            max_parts: self.max_parts,
+            max_part_octets: self.max_part_size.as_usize(),
+            default_group: self.default_gateway.clone(),
+            lease: self.lease.0.max(SHORTEST_LEASE),
+            cache_octets: self.media_cache.as_usize(),
+            max_waiting: self.max_waiting,
+            callback_window: self.callback_window.max(1),
+            callback_retry: policy(&self.callback_delays, self.callback_tries),
+            report_retry: policy(&self.report_delays, self.report_tries),
+            defect_retry: EngineSettings::default().defect_retry,
+        }
+    }
+}
+
+/// Leases shorter than this would lapse between two extensions on a busy machine.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct File {
+        general: toml::Table,
+    }
+
+    fn reference() -> toml::Table {
+        toml::from_str::<File>(GENERAL_DEFAULT).unwrap().general
+    }
+
+    #[test]
+    fn the_reference_says_the_defaults() {
+        let read: GeneralSection = reference().try_into().unwrap();
+        assert_eq!(read, GeneralSection::default());
+        assert_eq!(read.engine_settings(), EngineSettings::default());
+    }
+
+    #[test]
+    fn the_reference_names_every_field() {
+        let refusal = toml::from_str::<GeneralSection>("no_such = 1").unwrap_err().to_string();
+        let fields: Vec<&str> = refusal.split('`').skip(3).step_by(2).collect();
+        assert!(fields.len() >= 15, "{refusal}");
+        for field in fields {
+            let named = GENERAL_DEFAULT.lines().any(|line| {
+                line.trim_start_matches("# ").split_once(" = ").is_some_and(|(key, _)| key == field)
+            });
+            assert!(named, "`{field}` is missing from the reference");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Works on RX jobs: understands what a carrier handed to us.
+
+use mmsgw_domain::{
+    Address, CarrierReport, Direction, Event, InstanceId, IntakeJob, Message, MessageId, ReportKind,
+};
+use mmsgw_store::{Batch, Lease, Reference, ReferenceKind, StoreError, Write};
+
+use crate::engine::Engine;
+use crate::gateway::{Gateway, Incoming};
+use crate::group::Group;
+use crate::settle::Change;
+
+/// Somebody else may change the message between reading and committing; so often it is tried.
+const MOST_CONFLICTS: u32 = 20;
+
+impl Engine {
+    /// Reads what came in, and does what follows from it.
+    pub(crate) async fn digest(
+        &self,
+        group: &Group,
+        gateway: &dyn Gateway,
+        intake: &IntakeJob,
+        lease: Lease,
+        tries: u32,
+    ) -> Result<(), StoreError> {
+        match gateway.read(intake) {
+            Ok(Incoming::Report(report)) => {
+                self.take_report(group, gateway.instance(), &report, lease, tries).await
+            }
+            Ok(Incoming::Nothing(why)) => {
+                tracing::info!(gateway.group = %group.settings.name, peer = intake.peer, "nothing to do: {why}");
+                self.store.commit(Batch::new().with(Write::Finish(lease))).await
+            }
+            Err(unreadable) => {
+                tracing::warn!(gateway.group = %group.settings.name, peer = intake.peer, "unreadable: {unreadable}");
+                let bury = self.bury(lease, &format!("unreadable: {unreadable}"));
+                self.store.commit(Batch::new().with(bury)).await
+            }
+        }
+    }
+
+    /// Records a carrier's report on a message of ours. One that fits no message yet is looked at
+    /// again for a while: it may be faster than our own record of having sent the message.
+    async fn take_report(
+        &self,
+        group: &Group,
+        instance: &InstanceId,
+        report: &CarrierReport,
+        lease: Lease,
+        tries: u32,
+    ) -> Result<(), StoreError> {
+        for _ in 0..MOST_CONFLICTS {
+            let Some(message) = self.correlate(group, report).await? else {
+                return self.wait_for_message(group, report, lease, tries).await;
+            };
+            let event = event_of(report, &message, instance, self.now());
+            let mut change = Change::new(self, &message);
+            if repeats(&message, &event) {
+                tracing::debug!(message.id = %message.id, state = %event.state, "a report came again");
+            } else {
+                change.record(event);
+            }
+            match self.store.commit(change.commit_with(Write::Finish(lease.clone()))).await {
+                Err(StoreError::Conflict(_)) => {}
+                other => return other,
+            }
+        }
+        Err(StoreError::Conflict("the message of a report changes all the time".into()))
+    }
+
+    async fn wait_for_message(
+        &self,
+        group: &Group,
+        report: &CarrierReport,
+        lease: Lease,
+        tries: u32,
+    ) -> Result<(), StoreError> {
+        let ids = [&report.about.transaction, &report.about.message];
+        let named = ids.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" / ");
+        let reason = format!("a report names an unknown message: {named}");
+        tracing::info!(gateway.group = %group.settings.name, tries, "{reason}");
+        let write = self.retry_or_bury(&self.settings.report_retry, lease, tries, &reason);
+        self.store.commit(Batch::new().with(write)).await
+    }
+
+    /// The message that a report is about: by an id of ours in it, else by the carrier's id.
+    async fn correlate(&self, group: &Group, report: &CarrierReport) -> Result<Option<Message>, StoreError> {
+        let ids: Vec<&str> = [&report.about.transaction, &report.about.message]
+            .into_iter()
+            .flatten()
+            .map(|id| trim_id(id))
+            .collect();
+        for id in ids.iter().filter_map(|id| Message::id_in(id)) {
+            if let Some(message) = self.own_message(group, id).await? {
+                return Ok(Some(message));
+            }
+        }
+        for id in ids {
+            let (group_name, kind) = (group.settings.name.clone(), ReferenceKind::Outbound);
+            let reference = Reference { group: group_name, kind, value: id.to_owned() };
+            if let Some(id) = self.store.find(&reference).await? {
+                return self.own_message(group, id).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// A message that this group sent; a carrier has no say over those of another.
+    async fn own_message(&self, group: &Group, id: MessageId) -> Result<Option<Message>, StoreError> {
+        let ours = |m: &Message| m.group == group.settings.name && m.direction == Direction::Outbound;
+        Ok(self.store.message(id).await?.filter(ours))
+    }
+}
+
+/// An id as it is compared: without white space and one pair of quotes around it.
+fn trim_id(id: &str) -> &str {
+    let id = id.trim();
+    id.strip_prefix('"').and_then(|id| id.strip_suffix('"')).unwrap_or(id).trim()
+}
+
+fn event_of(
+    report: &CarrierReport,
+    message: &Message,
+    instance: &InstanceId,
+    now: mmsgw_domain::Timestamp,
+) -> Event {
+    let what = match report.kind {
+        ReportKind::Acknowledgement => "the carrier's acknowledgement",
+        ReportKind::Delivery => "delivery report",
+        ReportKind::Read => "read report",
+    };
+    Event {
+        sequence: 0,
+        state: report.state,
+        code: report.code,
+        description: report
+            .description
+            .clone()
+            .unwrap_or_else(|| format!("{what}: {}", report.carrier_status)),
+        carrier_status: Some(report.carrier_status.clone()),
+        // A carrier's clock is believed as far as it makes sense.
+        at: report.at.filter(|at| *at >= message.created && *at <= now).unwrap_or(now),
+        instance: Some(instance.clone()),
+        destinations: concerned(report, message),
+    }
+}
+
+/// The numbers that a report is about; none where it is about all of the message's.
+///
+/// A report that names somebody else is believed where the message has but one number. Otherwise the
+/// event names the stranger, and no number of the message moves.
+fn concerned(report: &CarrierReport, message: &Message) -> Vec<Address> {
+    let among = |named: &[Address]| -> Vec<Address> {
+        message.recipients.iter().map(|r| &r.address).filter(|a| named.contains(a)).cloned().collect()
+    };
+    let found = [among(&report.recipients), among(&report.other_party)].into_iter().find(|n| !n.is_empty());
+    match found {
+        Some(numbers) if numbers.len() == message.recipients.len() => Vec::new(),
+        Some(numbers) => numbers,
+        None if message.recipients.len() == 1 => Vec::new(),
+        None => report.recipients.clone(),
+    }
+}
+
+/// True where the carrier sent the same report before.
+fn repeats(message: &Message, event: &Event) -> bool {
+    message.events.iter().any(|old| {
+        old.state == event.state
+            && old.destinations == event.destinations
+            && old.carrier_status == event.carrier_status
+    })
+}

@@ -1,0 +1,139 @@
+//! The engine itself: what it stands on, and its settings.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mmsgw_domain::{Clock, GroupName, RetryPolicy, Timestamp};
+use mmsgw_store::{BlobStore, Store};
+use parking_lot::Mutex;
+
+use crate::content::ContentCache;
+use crate::gateway::{Fetcher, Notifier};
+use crate::group::Groups;
+
+/// A handle to the engine; clones share one.
+#[derive(Clone)]
+pub struct Engine(Arc<Core>);
+
+/// What an engine stands on.
+pub struct EngineParts {
+    /// Templates, messages and jobs.
+    pub store: Arc<dyn Store>,
+    /// Media.
+    pub blobs: Arc<dyn BlobStore>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The way to media behind URLs.
+    pub fetcher: Arc<dyn Fetcher>,
+    /// The way to applications.
+    pub notifier: Arc<dyn Notifier>,
+}
+
+/// Settings of the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineSettings {
+    /// How long a message is remembered after it left, and after each report on it.
+    pub message_ttl: Duration,
+    /// How long a template is kept.
+    pub template_ttl: Duration,
+    /// How long a dead job is kept.
+    pub dead_ttl: Duration,
+    /// Most numbers in one message.
+    pub max_recipients: usize,
+    /// Most parts in one template.
+    pub max_parts: usize,
+    /// Most octets in one part.
+    pub max_part_octets: usize,
+    /// The group that carries a message that names none.
+    pub default_group: Option<GroupName>,
+    /// A lease lasts that long unless extended, so a job whose worker died comes back after it.
+    pub lease: Duration,
+    /// Octets of loaded media in memory.
+    pub cache_octets: usize,
+    /// Above so many waiting jobs in its queue a group takes no more messages for the time being.
+    pub max_waiting: u64,
+    /// Callbacks in flight at once, per group.
+    pub callback_window: usize,
+    /// When a callback that was not taken is posted again.
+    pub callback_retry: RetryPolicy,
+    /// When a report that fits no message yet is looked at again.
+    pub report_retry: RetryPolicy,
+    /// When a job that a defect of ours broke off is tried again.
+    pub defect_retry: RetryPolicy,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        let secs = |list: &[u64]| list.iter().copied().map(Duration::from_secs).collect();
+        Self {
+            message_ttl: Duration::from_secs(3 * 86_400),
+            template_ttl: Duration::from_secs(86_400),
+            dead_ttl: Duration::from_secs(7 * 86_400),
+            max_recipients: 1_000,
+            max_parts: 100,
+            max_part_octets: 10 << 20,
+            default_group: None,
+            lease: Duration::from_secs(60),
+            cache_octets: 64 << 20,
+            max_waiting: 5_000_000,
+            callback_window: 256,
+            callback_retry: RetryPolicy {
+                delays: secs(&[5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 72_000]),
+                max_tries: 12,
+            },
+            report_retry: RetryPolicy { delays: secs(&[1, 2, 5, 10, 30, 60]), max_tries: 8 },
+            defect_retry: RetryPolicy { delays: secs(&[1, 10, 60]), max_tries: 4 },
+        }
+    }
+}
+
+/// What the handles share. Its fields are for the rooms of this crate only.
+pub struct Core {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: Arc<dyn BlobStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) fetcher: Arc<dyn Fetcher>,
+    pub(crate) notifier: Arc<dyn Notifier>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) groups: Groups,
+    pub(crate) cache: ContentCache,
+    /// Revisions that were claimed for long enough already, so that not each message claims again.
+    pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
+}
+
+impl Deref for Engine {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.0
+    }
+}
+
+impl Engine {
+    /// An engine that knows no group yet; see [`Engine::know_group`] and [`Engine::run_group`].
+    pub fn new(parts: EngineParts, settings: EngineSettings) -> Self {
+        let EngineParts { store, blobs, clock, fetcher, notifier } = parts;
+        let cache = ContentCache::new(settings.cache_octets);
+        let (groups, claimed) = (Groups::default(), Mutex::default());
+        Self(Arc::new(Core { store, blobs, clock, fetcher, notifier, settings, groups, cache, claimed }))
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Until when that which a message needs is to be kept, where the message ends at `deadline`:
+    /// reports still come after that.
+    pub(crate) fn keep_until(&self, deadline: Timestamp) -> Timestamp {
+        deadline.max(self.now()).after(self.settings.message_ttl).after(CLAIM_SLACK)
+    }
+}
+
+/// Claims run so much longer than needed, so that one claim serves many messages.
+pub(crate) const CLAIM_SLACK: Duration = Duration::from_secs(3_600);

@@ -1,0 +1,232 @@
+//! The three traits through which the engine reaches the outside, and what they answer.
+//!
+//! The engine defines them, the edges implement them, and nothing calls upward in another way. A
+//! delivery ends in a [`Verdict`], never in an error: whatever went wrong, somebody has to say
+//! whether the message was sent, is to be tried again, or has failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mmsgw_domain::{
+    Address, CarrierReport, Code, Event, InstanceId, IntakeJob, Message, MessageId, Recipient, Template,
+    Timestamp,
+};
+
+use crate::Content;
+
+/// One instance's way to its carrier.
+#[async_trait]
+pub trait Gateway: Send + Sync + 'static {
+    /// The instance, for events and logs.
+    fn instance(&self) -> &InstanceId;
+
+    /// Hands a message to the carrier and waits for the carrier's word. Bounded in time by the
+    /// gateway's own time-outs.
+    async fn send(&self, outbound: &Outbound) -> Verdict;
+
+    /// Reads what the carrier handed to us.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where it is nothing that this gateway's protocol knows.
+    fn read(&self, intake: &IntakeJob) -> Result<Incoming, Unreadable>;
+}
+
+/// A message to be sent now.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    /// The message.
+    pub message: Arc<Message>,
+    /// The numbers still to be served, a part of the message's.
+    pub recipients: Vec<Recipient>,
+    /// Its content.
+    pub content: Arc<Content>,
+    /// The transaction id to use: the same one again where the last answer was lost.
+    pub transaction_id: String,
+    /// The present, for dates in headers.
+    pub now: Timestamp,
+}
+
+/// What became of an [`Outbound`]: one or more outcomes that together name every number of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Numbers and what became of the message to them.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Verdict {
+    /// The same for all numbers.
+    pub fn all(delivery: Delivery) -> Self {
+        Self { outcomes: vec![Outcome { recipients: Vec::new(), delivery }] }
+    }
+}
+
+/// What became of a message to some numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// The numbers; empty means all of the [`Outbound`].
+    pub recipients: Vec<Address>,
+    /// What became of it.
+    pub delivery: Delivery,
+}
+
+/// What became of one hand-over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// The carrier has it.
+    Sent {
+        /// The carrier's id of it.
+        peer_ref: Option<String>,
+        /// The carrier's answer.
+        answer: Answer,
+        /// True where that answer also accepts the message for further handling (MM7), false where
+        /// an acknowledgement comes apart (MM4).
+        acknowledged: bool,
+    },
+    /// Not now.
+    Defer {
+        /// The carrier's answer, or what went wrong on the way.
+        answer: Answer,
+        /// True where the carrier itself asked for patience.
+        later: bool,
+        /// True where the carrier gave a definite answer; false where the answer was lost, so that
+        /// the next try must look like a retransmission.
+        heard: bool,
+        /// The pause that the carrier asked for.
+        pause: Option<Duration>,
+    },
+    /// Never.
+    Fail {
+        /// The carrier's answer, or why it cannot be sent.
+        answer: Answer,
+    },
+}
+
+/// What somebody said about a hand-over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The canonical code.
+    pub code: Code,
+    /// The carrier's own word or number.
+    pub carrier_status: Option<String>,
+    /// A sentence for people.
+    pub description: String,
+}
+
+impl Answer {
+    /// An answer without a carrier's word.
+    pub fn own(code: Code, description: impl Into<String>) -> Self {
+        Self { code, carrier_status: None, description: description.into() }
+    }
+}
+
+/// What a carrier handed to us, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incoming {
+    /// A report on a message of ours.
+    Report(CarrierReport),
+    /// Something that asks for nothing, such as an answer to an answer; the reason is logged.
+    Nothing(String),
+}
+
+/// What a carrier handed to us makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unreadable {
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Tells the application.
+#[async_trait]
+pub trait Notifier: Send + Sync + 'static {
+    /// Posts one callback and waits for the answer.
+    async fn notify(&self, call: &Call<'_>) -> CallVerdict;
+}
+
+/// One callback to be posted.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// The same for each try.
+    pub delivery_id: &'a str,
+    /// Which try, from 1.
+    pub tries: u32,
+    /// What to tell.
+    pub subject: CallSubject<'a>,
+}
+
+/// What a [`Call`] tells.
+#[derive(Debug, Clone, Copy)]
+pub enum CallSubject<'a> {
+    /// Something happened to a message.
+    Event {
+        /// The message.
+        message: MessageId,
+        /// What happened.
+        event: &'a Event,
+    },
+    /// A message came in.
+    InboundMessage {
+        /// The message.
+        message: &'a Message,
+        /// Its content.
+        template: &'a Template,
+    },
+}
+
+/// What became of a [`Call`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallVerdict {
+    /// The application has it.
+    Done,
+    /// Not now.
+    Later {
+        /// What went wrong.
+        reason: String,
+        /// The pause that the application asked for.
+        pause: Option<Duration>,
+    },
+    /// Not asked: the endpoint is left alone for a while, or has its hands full. Does not count as a
+    /// try.
+    Busy {
+        /// Why.
+        reason: String,
+        /// How long to leave it alone.
+        pause: Duration,
+    },
+    /// Never: the address is refused, or gone for good.
+    Never {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Fetches media by URL.
+#[async_trait]
+pub trait Fetcher: Send + Sync + 'static {
+    /// Whether policy allows this URL at all, judged by its text alone.
+    ///
+    /// # Errors
+    /// [`FetchError::Refused`] with the reason.
+    fn check(&self, url: &str) -> Result<(), FetchError>;
+
+    /// Fetches the octets, which must be of `content_type`.
+    async fn fetch(&self, url: &str, content_type: &str) -> Result<Bytes, FetchError>;
+}
+
+/// Why media could not be fetched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// Policy does not allow it: scheme, directory, private address, size or type.
+    #[error("{0}")]
+    Refused(String),
+    /// It is not there.
+    #[error("{0}")]
+    Missing(String),
+    /// It may work later.
+    #[error("{0}")]
+    Later(String),
+}

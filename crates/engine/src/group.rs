@@ -1,0 +1,161 @@
+//! The groups that this process knows, and the workers that run for them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use mmsgw_domain::{GroupName, GroupSettings, Queue, QueueKind};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::Engine;
+use crate::gateway::Gateway;
+use crate::pace::{Breaker, Pacer};
+use crate::worker::Worker;
+
+/// A gateway group as this process knows it.
+pub struct Group {
+    /// Its settings.
+    pub settings: GroupSettings,
+    pub(crate) pacer: Pacer,
+    pub(crate) breaker: Breaker,
+    pub(crate) counts: Counters,
+    pub(crate) waiting: AtomicU64,
+}
+
+/// What a group did since the process started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GroupCounts {
+    /// Messages accepted from applications.
+    pub accepted: u64,
+    /// Hand-overs that the carrier took.
+    pub sent: u64,
+    /// Hand-overs put off.
+    pub deferred: u64,
+    /// Hand-overs given up.
+    pub failed: u64,
+    /// Reports and messages taken from the carrier.
+    pub received: u64,
+    /// Callbacks that the application took.
+    pub callbacks: u64,
+    /// Callbacks put off or given up.
+    pub callbacks_failed: u64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) accepted: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) deferred: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) received: AtomicU64,
+    pub(crate) callbacks: AtomicU64,
+    pub(crate) callbacks_failed: AtomicU64,
+}
+
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Group {
+    fn new(settings: GroupSettings) -> Self {
+        Self {
+            pacer: Pacer::new(settings.tps_limit),
+            breaker: Breaker::default(),
+            counts: Counters::default(),
+            waiting: AtomicU64::new(0),
+            settings,
+        }
+    }
+
+    /// What it did so far.
+    pub fn counts(&self) -> GroupCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        GroupCounts {
+            accepted: read(&self.counts.accepted),
+            sent: read(&self.counts.sent),
+            deferred: read(&self.counts.deferred),
+            failed: read(&self.counts.failed),
+            received: read(&self.counts.received),
+            callbacks: read(&self.counts.callbacks),
+            callbacks_failed: read(&self.counts.callbacks_failed),
+        }
+    }
+
+    /// One of its queues.
+    pub fn queue(&self, kind: QueueKind) -> Queue {
+        Queue { group: self.settings.name.clone(), kind }
+    }
+}
+
+/// All groups by name. Read on each request, changed at start and reload.
+#[derive(Default)]
+pub(crate) struct Groups(ArcSwap<HashMap<GroupName, Arc<Group>>>);
+
+impl Groups {
+    pub(crate) fn find(&self, name: &GroupName) -> Option<Arc<Group>> {
+        self.0.load().get(name).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Group>> {
+        let mut groups: Vec<_> = self.0.load().values().cloned().collect();
+        groups.sort_by(|a, b| a.settings.name.cmp(&b.settings.name));
+        groups
+    }
+
+    fn insert(&self, group: &Arc<Group>) {
+        self.0.rcu(|old| {
+            let mut new = HashMap::clone(old);
+            new.insert(group.settings.name.clone(), Arc::clone(group));
+            new
+        });
+    }
+}
+
+impl Engine {
+    /// Makes a group known: messages may name it, reports may come in for it.
+    pub fn know_group(&self, settings: GroupSettings) -> Arc<Group> {
+        let group = Arc::new(Group::new(settings));
+        self.groups.insert(&group);
+        group
+    }
+
+    /// The groups known, by name.
+    pub fn groups(&self) -> Vec<Arc<Group>> {
+        self.groups.all()
+    }
+
+    /// The group of that name.
+    pub fn group(&self, name: &GroupName) -> Option<Arc<Group>> {
+        self.groups.find(name)
+    }
+
+    /// Runs the workers of an instance of `group`: its messages go out through `gateway`, what came
+    /// from the carrier is read by it. They stop taking jobs when `stop` is cancelled; `tasks` is
+    /// done when they have finished what they hold.
+    pub fn run_group(
+        &self,
+        group: &Arc<Group>,
+        gateway: &Arc<dyn Gateway>,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
+        for kind in [QueueKind::Tx, QueueKind::Rx] {
+            let window = group.settings.window;
+            tasks.spawn(Worker::new(self, group, gateway, kind, window).run(stop.clone()));
+        }
+    }
+
+    /// Runs the worker that posts the callbacks of `group`. See [`Engine::run_group`].
+    pub fn run_callbacks(
+        &self,
+        group: &Arc<Group>,
+        owner: &Arc<dyn Gateway>,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) {
+        let window = self.settings.callback_window;
+        tasks.spawn(Worker::new(self, group, owner, QueueKind::Callback, window).run(stop.clone()));
+    }
+}

@@ -1,0 +1,40 @@
+//! Decides what happens to a message, in which order, and when it is durable.
+//!
+//! The engine knows no wire and no disk. Edges come in through its doors ([`Engine::submit`],
+//! [`Engine::intake`], [`Engine::message`] and their neighbours); it goes out through the traits
+//! [`Gateway`], [`Notifier`] and [`Fetcher`]; it keeps everything in a
+//! [`Store`](mmsgw_store::Store).
+//!
+//! A message out: `accept` makes message, first event and TX job in one commit → `worker` leases the
+//! job → `deliver` loads the content and asks the gateway → `settle` turns the verdict into the next
+//! state, the event, the end of the job and the callbacks, in one commit → `notify` posts them.
+//!
+//! A report in: `intake` keeps the raw octets as an RX job in one commit → `digest` has the gateway
+//! read them, finds the message, and records the event like `settle` does.
+
+mod accept;
+pub mod config;
+mod content;
+mod deliver;
+mod digest;
+mod engine;
+mod gateway;
+mod group;
+mod intake;
+mod notify;
+mod pace;
+mod query;
+mod refusal;
+mod settle;
+mod sweep;
+mod worker;
+
+pub use accept::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
+pub use content::{Content, ContentError};
+pub use engine::{Engine, EngineParts, EngineSettings};
+pub use gateway::{
+    Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway, Incoming, Notifier,
+    Outbound, Outcome, Unreadable, Verdict,
+};
+pub use group::{Group, GroupCounts};
+pub use refusal::{Field, Refusal};

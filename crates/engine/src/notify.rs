@@ -1,0 +1,117 @@
+//! Works on callback jobs: tells the application.
+
+use std::time::Duration;
+
+use mmsgw_domain::{CallbackJob, CallbackSubject};
+use mmsgw_store::{Batch, Lease, StoreError, Write};
+
+use crate::engine::Engine;
+use crate::gateway::{Call, CallSubject, CallVerdict};
+use crate::group::{Group, count};
+
+impl Engine {
+    /// Posts one callback and settles its job by the answer.
+    pub(crate) async fn call_back(
+        &self,
+        group: &Group,
+        callback: &CallbackJob,
+        lease: Lease,
+        tries: u32,
+    ) -> Result<(), StoreError> {
+        let verdict = match &callback.subject {
+            CallbackSubject::Event(event) => {
+                self.post(callback, tries, CallSubject::Event { message: callback.message, event }).await
+            }
+            CallbackSubject::InboundMessage => self.post_inbound(callback, tries).await?,
+        };
+        let write = self.after_call(group, callback, lease, tries, verdict);
+        self.store.commit(Batch::new().with(write)).await
+    }
+
+    async fn post(&self, callback: &CallbackJob, tries: u32, subject: CallSubject<'_>) -> CallVerdict {
+        self.notifier
+            .notify(&Call { url: &callback.url, delivery_id: &callback.delivery_id, tries, subject })
+            .await
+    }
+
+    async fn post_inbound(&self, callback: &CallbackJob, tries: u32) -> Result<CallVerdict, StoreError> {
+        let gone = || CallVerdict::Never { reason: "the message is gone".into() };
+        let Some(message) = self.store.message(callback.message).await? else { return Ok(gone()) };
+        let Some(template) = self.store.revision(message.revision).await? else { return Ok(gone()) };
+        let subject = CallSubject::InboundMessage { message: &message, template: &template };
+        Ok(self.post(callback, tries, subject).await)
+    }
+
+    fn after_call(
+        &self,
+        group: &Group,
+        callback: &CallbackJob,
+        lease: Lease,
+        tries: u32,
+        verdict: CallVerdict,
+    ) -> Write {
+        let policy = &self.settings.callback_retry;
+        let (reason, delay) = match verdict {
+            CallVerdict::Done => {
+                count(&group.counts.callbacks);
+                return Write::Finish(lease);
+            }
+            CallVerdict::Never { reason } => (reason, None),
+            CallVerdict::Later { reason, pause } => (reason, policy.delay(tries, false, pause)),
+            CallVerdict::Busy { reason, pause } => {
+                let age = lease.job.created().until(self.now());
+                if age <= policy.span() + GRACE {
+                    let due = self.now().after(jitter(pause, &lease));
+                    return Write::Release { lease, due };
+                }
+                (reason, None)
+            }
+        };
+        count(&group.counts.callbacks_failed);
+        let url = without_secrets(&callback.url);
+        match delay {
+            Some(delay) => {
+                tracing::debug!(message.id = %callback.message, url, tries, "callback put off: {reason}");
+                let due = self.now().after(jitter(delay, &lease));
+                Write::Postpone { lease, due }
+            }
+            None => {
+                tracing::warn!(message.id = %callback.message, url, tries, "callback given up: {reason}");
+                self.bury(lease, &reason)
+            }
+        }
+    }
+}
+
+/// A callback whose endpoint is never asked is given up that long after its last planned try.
+const GRACE: Duration = Duration::from_secs(86_400);
+
+/// A URL for logs: without user name, password, query and fragment.
+fn without_secrets(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let url = &url[..end];
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
+/// Up to a fifth more, so that callbacks that failed together do not come back together. The job's
+/// id is chance enough.
+fn jitter(delay: Duration, lease: &Lease) -> Duration {
+    let chance = u32::from(lease.job.as_bytes()[15]);
+    delay + delay * chance / (5 * 256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_show_no_secrets_of_a_url() {
+        assert_eq!(without_secrets("https://u:p@app.example/a/b?token=x#y"), "https://app.example/a/b");
+        assert_eq!(without_secrets("http://app.example"), "http://app.example");
+        assert_eq!(without_secrets("nonsense?secret"), "nonsense");
+        assert_eq!(without_secrets("http://h/a@b"), "http://h/a@b");
+    }
+}

@@ -1,0 +1,81 @@
+//! Why a door of the engine says no, by what the application can do about it.
+
+use std::time::Duration;
+
+use mmsgw_domain::GroupName;
+use mmsgw_store::StoreError;
+
+use crate::gateway::FetchError;
+
+/// Why something was refused. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such thing, or its time is over.
+    #[error("there is no such {0}")]
+    Unknown(&'static str),
+    /// A field does not hold what it must.
+    #[error("{why}")]
+    Invalid {
+        /// Which field.
+        field: Field,
+        /// Why, for people.
+        why: String,
+    },
+    /// No gateway group is named and none is the default.
+    #[error("no gateway is named, and no default gateway is configured")]
+    NoGroup,
+    /// The named gateway group is not configured.
+    #[error("there is no gateway group `{0}`")]
+    UnknownGroup(GroupName),
+    /// Neither a destination nor a copy.
+    #[error("a message needs at least one number in destination, cc or bcc")]
+    NoRecipient,
+    /// Somebody else changed it at the same time.
+    #[error("changed by another request at the same time; read it and try again")]
+    Conflict,
+    /// Too much waits already.
+    #[error("too many messages wait for this gateway; try again later")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The store cannot do it now.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+/// The field that a [`Refusal`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// The list of parts.
+    Parts,
+    /// The part of that index in the request.
+    Part(usize),
+    /// The content URL of the part of that index.
+    PartUrl(usize),
+    /// The recipients taken together.
+    Recipients,
+    /// `earliest_delivery`.
+    EarliestDelivery,
+    /// `latest_delivery`.
+    LatestDelivery,
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict(_) => Self::Conflict,
+            other => Self::Store(other),
+        }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn invalid(field: Field, why: impl Into<String>) -> Self {
+        Self::Invalid { field, why: why.into() }
+    }
+
+    pub(crate) fn url(index: usize, error: &FetchError) -> Self {
+        Self::invalid(Field::PartUrl(index), error.to_string())
+    }
+}

@@ -1,0 +1,243 @@
+//! Turns a verdict into the next state of a message, its events, callbacks and the end of the job,
+//! all in one commit.
+
+use mmsgw_domain::{
+    Address, CallbackJob, CallbackSubject, Code, Event, InstanceId, Job, JobId, Message, Queue, QueueKind,
+    State, Timestamp,
+};
+use mmsgw_store::{Batch, Lane, Lease, NewJob, Reference, ReferenceKind, StoreError, Write};
+
+use crate::deliver::end_state;
+use crate::engine::Engine;
+use crate::gateway::{Answer, Delivery, Outcome, Verdict};
+use crate::group::{Group, count};
+
+/// All that is needed to settle a TX job.
+pub(crate) struct Settlement<'a> {
+    pub(crate) group: &'a Group,
+    pub(crate) instance: &'a InstanceId,
+    pub(crate) lease: &'a Lease,
+    pub(crate) tries: u32,
+    /// `None` where nothing was left to do.
+    pub(crate) verdict: Option<Verdict>,
+    /// The transaction id that was used with the carrier, where it came to that.
+    pub(crate) transaction: Option<String>,
+}
+
+/// Somebody else may change the message between reading and committing; so often it is tried.
+const MOST_CONFLICTS: u32 = 20;
+
+impl Engine {
+    /// Commits what follows from a verdict. A message that changed meanwhile is read again.
+    pub(crate) async fn settle(
+        &self,
+        mut message: Message,
+        settlement: Settlement<'_>,
+    ) -> Result<(), StoreError> {
+        for _ in 0..MOST_CONFLICTS {
+            let batch = self.settled(&message, &settlement);
+            match self.store.commit(batch).await {
+                Err(StoreError::Conflict(_)) => {}
+                other => return other,
+            }
+            let again = self.store.message(message.id).await?;
+            message = again.ok_or_else(|| StoreError::Corrupt(format!("message {} is gone", message.id)))?;
+        }
+        Err(StoreError::Conflict(format!("message {} changes all the time", message.id)))
+    }
+
+    fn settled(&self, message: &Message, settlement: &Settlement<'_>) -> Batch {
+        let mut change = Change::new(self, message);
+        let Some(verdict) = &settlement.verdict else {
+            return Batch::new().with(Write::Finish(settlement.lease.clone()));
+        };
+        if let Some(transaction) = &settlement.transaction {
+            change.message.last_tran_id = Some(transaction.clone());
+            change.message.processed = Some(change.now);
+        }
+        let mut due = None;
+        for outcome in &verdict.outcomes {
+            let again = change.apply(outcome, settlement);
+            due = [due, again].into_iter().flatten().min();
+        }
+        change.close(settlement, due)
+    }
+
+    /// A job for each URL that is to hear of `event`.
+    pub(crate) fn queue_callbacks(&self, message: &Message, event: &Event, batch: &mut Batch) {
+        for (index, url) in message.events_url.iter().enumerate() {
+            let callback = CallbackJob {
+                url: url.clone(),
+                delivery_id: format!("evt_{}_{}_{index}", message.id, event.sequence),
+                message: message.id,
+                subject: CallbackSubject::Event(event.clone()),
+            };
+            batch.push(self.callback(&message.group, callback));
+        }
+    }
+
+    fn callback(&self, group: &mmsgw_domain::GroupName, callback: CallbackJob) -> Write {
+        let now = self.now();
+        Write::Enqueue(NewJob {
+            id: JobId::generate(now),
+            queue: Queue { group: group.clone(), kind: QueueKind::Callback },
+            lane: Lane::Normal,
+            due: now,
+            job: Job::CallbackV1(callback),
+        })
+    }
+}
+
+/// A message in the making of its next version.
+pub(crate) struct Change<'a> {
+    engine: &'a Engine,
+    now: Timestamp,
+    message: Message,
+    batch: Batch,
+}
+
+impl<'a> Change<'a> {
+    pub(crate) fn new(engine: &'a Engine, message: &Message) -> Self {
+        Self { engine, now: engine.now(), message: message.clone(), batch: Batch::new() }
+    }
+
+    /// Records an event and queues its callbacks.
+    pub(crate) fn record(&mut self, event: Event) {
+        let event = self.message.record(event);
+        tracing::info!(
+            message.id = %self.message.id, gateway.group = %self.message.group, state = %event.state, code = %event.code,
+            carrier_status = event.carrier_status.as_deref().unwrap_or(""), "{}", event.description
+        );
+        self.engine.queue_callbacks(&self.message, &event, &mut self.batch);
+    }
+
+    /// The batch with the next version of the message in it.
+    pub(crate) fn commit_with(mut self, write: Write) -> Batch {
+        let lasting = self.now.after(self.engine.settings().message_ttl);
+        self.message.expires = (!self.message.is_unsent()).then(|| lasting.max(self.message.deadline));
+        self.message.version += 1;
+        self.batch.push(write);
+        self.batch.push(Write::ChangedMessage(self.message));
+        self.batch
+    }
+
+    fn event(
+        &self,
+        state: State,
+        answer: &Answer,
+        instance: &InstanceId,
+        destinations: Vec<Address>,
+    ) -> Event {
+        Event {
+            sequence: 0,
+            state,
+            code: answer.code,
+            description: answer.description.clone(),
+            carrier_status: answer.carrier_status.clone(),
+            at: self.now,
+            instance: Some(instance.clone()),
+            destinations,
+        }
+    }
+
+    /// The numbers of an outcome, as an event states them: none where it concerns the whole message.
+    fn concerned(&self, outcome: &Outcome) -> Vec<Address> {
+        let unsent: Vec<Address> = self.message.unsent().map(|r| r.address.clone()).collect();
+        if outcome.recipients.is_empty() && unsent.len() < self.message.recipients.len() {
+            return unsent;
+        }
+        let covers_all = self.message.recipients.iter().all(|r| outcome.recipients.contains(&r.address));
+        if covers_all { Vec::new() } else { outcome.recipients.clone() }
+    }
+
+    /// Applies one outcome; gives back when to try again, where that is to be.
+    fn apply(&mut self, outcome: &Outcome, settlement: &Settlement<'_>) -> Option<Timestamp> {
+        let (group, instance) = (settlement.group, settlement.instance);
+        let numbers = self.concerned(outcome);
+        match &outcome.delivery {
+            Delivery::Sent { peer_ref, answer, acknowledged } => {
+                count(&group.counts.sent);
+                let sent = Answer::own(Code::OK, "handed to the carrier");
+                self.record(self.event(
+                    State::Sent,
+                    if *acknowledged { &sent } else { answer },
+                    instance,
+                    numbers.clone(),
+                ));
+                if *acknowledged {
+                    self.record(self.event(State::Acknowledged, answer, instance, numbers.clone()));
+                }
+                self.refer(peer_ref.as_deref(), &numbers);
+                None
+            }
+            Delivery::Defer { answer, later, heard, pause } => {
+                self.message.rounds += u32::from(*heard);
+                self.put_off(answer, settlement, (*later, *pause), numbers)
+            }
+            Delivery::Fail { answer } => {
+                count(&group.counts.failed);
+                self.record(self.event(end_state(answer), answer, instance, numbers));
+                None
+            }
+        }
+    }
+
+    fn put_off(
+        &mut self,
+        answer: &Answer,
+        settlement: &Settlement<'_>,
+        (later, pause): (bool, Option<std::time::Duration>),
+        numbers: Vec<Address>,
+    ) -> Option<Timestamp> {
+        let delay = settlement.group.settings.retry.delay(settlement.tries, later, pause);
+        if let Some(delay) = delay {
+            count(&settlement.group.counts.deferred);
+            tracing::info!(
+                message.id = %self.message.id, gateway.group = %self.message.group, tries = settlement.tries,
+                retry_in_seconds = delay.as_secs(), "put off: {}", answer.description
+            );
+            // A try after the deadline settles the message as expired.
+            return Some(self.now.after(delay).min(self.message.deadline.max(self.now)));
+        }
+        count(&settlement.group.counts.failed);
+        let text = format!("given up after {} tries: {}", settlement.tries, answer.description);
+        let last = Answer { description: text, ..answer.clone() };
+        self.record(self.event(State::Failed, &last, settlement.instance, numbers));
+        None
+    }
+
+    /// Remembers the carrier's id of the message, by which its reports will name it.
+    fn refer(&mut self, peer_ref: Option<&str>, numbers: &[Address]) {
+        let Some(value) = peer_ref.filter(|value| !value.is_empty()) else { return };
+        for recipient in &mut self.message.recipients {
+            if numbers.is_empty() || numbers.contains(&recipient.address) {
+                recipient.peer_ref = Some(value.to_owned());
+            }
+        }
+        self.message.peer_ref = Some(value.to_owned());
+        self.batch.push(Write::Reference {
+            reference: Reference {
+                group: self.message.group.clone(),
+                kind: ReferenceKind::Outbound,
+                value: value.to_owned(),
+            },
+            message: self.message.id,
+            expires: self.engine.keep_until(self.message.deadline),
+        });
+    }
+
+    /// Ends the job, or puts it off, or gives it up.
+    fn close(self, settlement: &Settlement<'_>, due: Option<Timestamp>) -> Batch {
+        let lease = settlement.lease.clone();
+        let failed = self.message.recipients.iter().any(|r| r.state == State::Failed);
+        let write = match due {
+            Some(due) => Write::Postpone { lease, due },
+            None if failed => {
+                let last = self.message.events.last().map_or("", |event| event.description.as_str());
+                self.engine.bury(lease, last)
+            }
+            None => Write::Finish(lease),
+        };
+        self.commit_with(write)
+    }
+}

@@ -1,0 +1,252 @@
+//! The lease loop: takes due jobs of one queue, keeps up to a window of them in flight, and sees to
+//! it that each is settled.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use mmsgw_domain::{Job, JobId, QueueKind, RetryPolicy};
+use mmsgw_store::{Batch, Lease, LeaseRequest, Leased, LeasedJob, StoreError, Write};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::Engine;
+use crate::gateway::Gateway;
+use crate::group::Group;
+
+/// Works on one queue of one group.
+pub(crate) struct Worker {
+    engine: Engine,
+    group: Arc<Group>,
+    gateway: Arc<dyn Gateway>,
+    kind: QueueKind,
+    window: usize,
+    permits: Arc<Semaphore>,
+    held: Arc<Held>,
+    ended: Arc<Notify>,
+}
+
+/// The leases in hand, to be extended while their jobs are worked on.
+type Held = Mutex<HashMap<JobId, Lease>>;
+
+/// Without news from the store a queue is looked at this often.
+const IDLE_LOOK: Duration = Duration::from_secs(30);
+/// A store that cannot be reached is asked again after that.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// How often a worker that waits for its turn looks whether it may do more at once.
+const WIDTH_LOOK: Duration = Duration::from_secs(1);
+/// Jobs taken ahead of a limited rate, in time.
+const PACE_AHEAD: Duration = Duration::from_secs(1);
+/// Most jobs taken at once.
+const MOST_AT_ONCE: usize = 256;
+
+impl Worker {
+    pub(crate) fn new(
+        engine: &Engine,
+        group: &Arc<Group>,
+        gateway: &Arc<dyn Gateway>,
+        kind: QueueKind,
+        window: usize,
+    ) -> Self {
+        let window = window.max(1);
+        Self {
+            engine: engine.clone(),
+            group: Arc::clone(group),
+            gateway: Arc::clone(gateway),
+            kind,
+            window,
+            permits: Arc::new(Semaphore::new(window)),
+            held: Arc::default(),
+            ended: Arc::default(),
+        }
+    }
+
+    /// Works until `stop`; then waits for the jobs in flight.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let (jobs, keeper_stop) = (TaskTracker::new(), CancellationToken::new());
+        let keeper =
+            tokio::spawn(keep_leases(self.engine.clone(), Arc::clone(&self.held), keeper_stop.clone()));
+        while let Some(round) = stop.run_until_cancelled(self.take()).await {
+            match round {
+                Ok((leased, permits)) => self.start(leased, permits, &jobs, &stop).await,
+                Err(error) => {
+                    tracing::warn!(queue = %self.group.queue(self.kind), %error, "cannot take jobs");
+                    sleep(STORE_PAUSE).await;
+                }
+            }
+        }
+        jobs.close();
+        jobs.wait().await;
+        keeper_stop.cancel();
+        let _ = keeper.await;
+    }
+
+    /// Takes as many jobs as may start now.
+    async fn take(&self) -> Result<(Leased, OwnedSemaphorePermit), StoreError> {
+        if self.kind == QueueKind::Tx {
+            self.group.breaker.passed().await;
+        }
+        let mut permits = self.permit().await;
+        let more = self
+            .width()
+            .saturating_sub(self.in_flight())
+            .min(self.permits.available_permits())
+            .min(MOST_AT_ONCE);
+        if let Some(more) =
+            u32::try_from(more).ok().and_then(|n| Arc::clone(&self.permits).try_acquire_many_owned(n).ok())
+        {
+            permits.merge(more);
+        }
+        let request = LeaseRequest {
+            queue: self.group.queue(self.kind),
+            max: permits.num_permits(),
+            owner: self.gateway.instance().clone(),
+            hold: self.engine.settings().lease,
+        };
+        Ok((self.engine.store.lease(request).await?, permits))
+    }
+
+    /// The right to start one job, as soon as fewer than [`Worker::width`] are in flight.
+    async fn permit(&self) -> OwnedSemaphorePermit {
+        loop {
+            let ended = self.ended.notified();
+            if self.in_flight() < self.width()
+                && let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned()
+            {
+                return permit;
+            }
+            // The look at the clock is for the width, which grows by itself when a hold is over.
+            let _ = tokio::time::timeout(WIDTH_LOOK, ended).await;
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.window - self.permits.available_permits()
+    }
+
+    /// How many jobs may be in flight now.
+    fn width(&self) -> usize {
+        match self.kind {
+            QueueKind::Tx => {
+                self.group.breaker.width(self.window).min(self.group.pacer.turns_within(PACE_AHEAD))
+            }
+            QueueKind::Ev | QueueKind::Rx | QueueKind::Callback => self.window,
+        }
+    }
+
+    /// Starts the jobs, or waits for some where there are none.
+    async fn start(
+        &self,
+        leased: Leased,
+        mut permits: OwnedSemaphorePermit,
+        jobs: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        if leased.jobs.is_empty() {
+            drop(permits);
+            let until_due = leased.next_due.map_or(IDLE_LOOK, |due| self.engine.now().until(due));
+            let at_most = until_due.clamp(Duration::from_millis(1), IDLE_LOOK);
+            let queue = self.group.queue(self.kind);
+            stop.run_until_cancelled(self.engine.store.wait(&queue, at_most)).await;
+            return;
+        }
+        for job in leased.jobs {
+            let Some(permit) = permits.split(1) else { break };
+            self.held.lock().insert(job.lease.job, job.lease.clone());
+            let work = self.work(job, permit);
+            jobs.spawn(work);
+        }
+    }
+
+    /// The whole life of one job in this process.
+    fn work(&self, job: LeasedJob, permit: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + use<> {
+        let (engine, held, ended) = (self.engine.clone(), Arc::clone(&self.held), Arc::clone(&self.ended));
+        let (group, gateway) = (Arc::clone(&self.group), Arc::clone(&self.gateway));
+        async move {
+            let id = job.lease.job;
+            let done =
+                AssertUnwindSafe(engine.dispatch(&group, gateway.as_ref(), job.clone())).catch_unwind().await;
+            let result = match done {
+                Ok(result) => result,
+                Err(_) => engine.after_panic(&group, gateway.as_ref(), job).await,
+            };
+            if let Err(error) = result {
+                tracing::warn!(job.id = %id, gateway.group = %group.settings.name, %error, "job not settled; it comes back when its lease lapses");
+            }
+            held.lock().remove(&id);
+            drop(permit);
+            ended.notify_one();
+        }
+    }
+}
+
+/// Extends what is in hand until `stop`.
+async fn keep_leases(engine: Engine, held: Arc<Held>, stop: CancellationToken) {
+    let hold = engine.settings().lease;
+    while stop.run_until_cancelled(sleep(hold / 3)).await.is_some() {
+        let leases: Vec<Lease> = held.lock().values().cloned().collect();
+        if leases.is_empty() {
+            continue;
+        }
+        match engine.store.extend(&leases, hold).await {
+            Ok(lost) if lost.is_empty() => {}
+            Ok(lost) => tracing::warn!(jobs = lost.len(), "leases lapsed while their jobs were worked on"),
+            Err(error) => tracing::warn!(%error, "cannot extend leases"),
+        }
+    }
+}
+
+impl Engine {
+    async fn dispatch(&self, group: &Group, gateway: &dyn Gateway, job: LeasedJob) -> Result<(), StoreError> {
+        let LeasedJob { lease, tries, job } = job;
+        match job {
+            Job::TransmitV1(transmit) => self.deliver(group, gateway, transmit.message, &lease, tries).await,
+            Job::IntakeV1(intake) => self.digest(group, gateway, &intake, lease, tries).await,
+            Job::CallbackV1(callback) => self.call_back(group, &callback, lease, tries).await,
+        }
+    }
+
+    /// A defect of ours must not take the gateway down, nor keep one job coming back for ever, nor
+    /// leave a message without an end.
+    async fn after_panic(
+        &self,
+        group: &Group,
+        gateway: &dyn Gateway,
+        job: LeasedJob,
+    ) -> Result<(), StoreError> {
+        const WHY: &str = "a defect of mmsgw broke off the work on this job";
+        tracing::error!(job.id = %job.lease.job, gateway.group = %group.settings.name, "{WHY}");
+        if let Job::TransmitV1(transmit) = &job.job
+            && let Some(message) = self.store.message(transmit.message).await?
+        {
+            return self.settle_broken(group, gateway, message, &job, WHY).await;
+        }
+        let write = self.retry_or_bury(&self.settings.defect_retry, job.lease, job.tries, WHY);
+        self.store.commit(Batch::new().with(write)).await
+    }
+
+    /// Puts a job off by `policy`, or gives it up.
+    pub(crate) fn retry_or_bury(
+        &self,
+        policy: &RetryPolicy,
+        lease: Lease,
+        tries: u32,
+        reason: &str,
+    ) -> Write {
+        let now = self.now();
+        match policy.delay(tries, false, None) {
+            Some(delay) => Write::Postpone { lease, due: now.after(delay) },
+            None => self.bury(lease, reason),
+        }
+    }
+
+    pub(crate) fn bury(&self, lease: Lease, reason: &str) -> Write {
+        let expires = self.now().after(self.settings.dead_ttl);
+        Write::Bury { lease, reason: reason.to_owned(), expires }
+    }
+}

@@ -1,0 +1,369 @@
+//! An engine with everything around it in the test's hands.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use mmsgw_domain::{
+    Address, CarrierReport, Clock, Features, GroupName, GroupSettings, InstanceId, IntakeJob, IntakeKind,
+    Message, MessageId, Queue, QueueKind, Release, RetryPolicy, State, SystemClock, TemplateContent,
+};
+use mmsgw_engine::{
+    Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts, EngineSettings,
+    FetchError, Fetcher, Gateway, Incoming, Notifier, Outbound, PartDraft, Submission, TemplateDraft,
+    Unreadable, Verdict,
+};
+use mmsgw_store::{DirectoryBlobs, MemoryStore, Store};
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Longest wait for something that must happen.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) app: Arc<App>,
+    pub(crate) media: Arc<Media>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    _dir: tempfile::TempDir,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let (app, media) = (Arc::new(App::default()), Arc::new(Media::default()));
+        let parts = EngineParts {
+            store: Arc::clone(&store),
+            blobs: Arc::new(DirectoryBlobs::open(dir.path()).unwrap()),
+            clock,
+            fetcher: media.clone(),
+            notifier: app.clone(),
+        };
+        let quick = |max_tries| RetryPolicy { delays: vec![Duration::from_millis(5)], max_tries };
+        let settings = EngineSettings {
+            callback_retry: quick(4),
+            report_retry: quick(40),
+            defect_retry: quick(3),
+            default_group: Some("gw".parse().unwrap()),
+            ..EngineSettings::default()
+        };
+        let engine = Engine::new(parts, settings);
+        Self {
+            engine,
+            store,
+            app,
+            media,
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            _dir: dir,
+        }
+    }
+
+    /// Adds a group and starts its workers.
+    pub(crate) fn gateway(&self, name: &str, change: impl FnOnce(&mut GroupSettings)) -> Arc<Carrier> {
+        let mut settings = group_settings(name);
+        change(&mut settings);
+        let instance = InstanceId::new(&settings.name, "test", "host", 1);
+        let carrier = Arc::new(Carrier::new(instance));
+        let gateway: Arc<dyn Gateway> = carrier.clone();
+        let group = self.engine.know_group(settings);
+        self.engine.run_group(&group, &gateway, &self.stop, &self.tasks);
+        self.engine.run_callbacks(&group, &gateway, &self.stop, &self.tasks);
+        carrier
+    }
+
+    pub(crate) async fn send(&self, to: &[&str]) -> MessageId {
+        self.send_through("gw", to).await
+    }
+
+    pub(crate) async fn send_through(&self, group: &str, to: &[&str]) -> MessageId {
+        self.submit(text_template(), group, to).await
+    }
+
+    pub(crate) async fn submit(&self, draft: TemplateDraft, group: &str, to: &[&str]) -> MessageId {
+        let submission = Submission {
+            to: numbers(to),
+            group: Some(group.parse().unwrap()),
+            events_url: vec!["http://app.example/events".into()],
+            ..Submission::default()
+        };
+        self.engine.submit_new(draft, submission).await.unwrap().0.id
+    }
+
+    pub(crate) async fn message(&self, id: MessageId) -> Message {
+        self.store.message(id).await.unwrap().expect("the message is known")
+    }
+
+    /// The message, as soon as it is as wanted.
+    pub(crate) async fn message_when(&self, id: MessageId, wanted: impl Fn(&Message) -> bool) -> Message {
+        eventually("the message is as wanted", async || Some(self.message(id).await).filter(&wanted)).await
+    }
+
+    pub(crate) async fn until_state(&self, id: MessageId, state: State) -> Message {
+        self.message_when(id, |m| m.state() == Some(state)).await
+    }
+
+    /// Hands in a report as if it came from the carrier of `group`. The test's gateways read reports
+    /// by their number.
+    pub(crate) async fn report(&self, carrier: &Carrier, group: &str, report: CarrierReport) {
+        let number = carrier.will_read(Ok(Incoming::Report(report)));
+        self.hand_in(group, number).await;
+    }
+
+    pub(crate) async fn hand_in(&self, group: &str, number: usize) {
+        let group: GroupName = group.parse().unwrap();
+        let kind = IntakeKind::Http { content_type: "text/xml".into() };
+        self.engine.intake(&group, kind, "127.0.0.1".into(), number.to_string().into()).await.unwrap();
+    }
+
+    pub(crate) async fn dead(&self, kind: QueueKind) -> Vec<mmsgw_store::DeadJob> {
+        let queue = Queue { group: "gw".parse().unwrap(), kind };
+        self.store.dead(&queue, None, 100).await.unwrap()
+    }
+
+    /// Nothing waits and nothing is in hand.
+    pub(crate) async fn until_idle(&self) {
+        eventually("the queues are empty", async || {
+            let queues = self.store.queues().await.unwrap();
+            queues.iter().all(|q| q.waiting == 0 && q.leased == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Stops taking jobs and waits for those in hand.
+    pub(crate) async fn drain(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(PATIENCE, self.tasks.wait()).await.expect("the workers end");
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Looks until there is something to see.
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(seen) = look().await {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("in vain: {what}"))
+}
+
+pub(crate) fn numbers(list: &[&str]) -> Vec<Address> {
+    list.iter().map(|n| n.parse().unwrap()).collect()
+}
+
+pub(crate) fn group_settings(name: &str) -> GroupSettings {
+    GroupSettings {
+        name: name.parse().unwrap(),
+        window: 8,
+        tps_limit: None,
+        retry: RetryPolicy { delays: vec![Duration::from_millis(5)], max_tries: 4 },
+        events_url: vec![],
+        mms_received_url: None,
+        features: Features {
+            request_submit_ack: Some(true),
+            request_delivery_report: Some(true),
+            request_read_receipt: None,
+            auto_ack: true,
+            auto_dr: Release::OnCallback,
+            auto_rr: Release::No,
+            applic_id: None,
+            reply_applic_id: None,
+            aux_applic_info: None,
+        },
+        queue_by_priority: false,
+        max_age: Duration::from_secs(3600),
+    }
+}
+
+pub(crate) fn text_template() -> TemplateDraft {
+    template_with(DraftContent::Text("hello".into()))
+}
+
+pub(crate) fn template_with(content: DraftContent) -> TemplateDraft {
+    let content_type = "text/plain".into();
+    TemplateDraft {
+        content: TemplateContent {
+            origin: "54321".parse().unwrap(),
+            show_sender: None,
+            earliest_delivery: None,
+            latest_delivery: None,
+            expire_after: None,
+            message_class: None,
+            content_class: None,
+            charged_party: None,
+            charged_party_id: None,
+            drm: None,
+            content_adaptation: None,
+            can_redistribute: None,
+            subject: Some("hi".into()),
+            parts: vec![],
+        },
+        parts: vec![PartDraft::New { name: "a.txt".into(), content_type, content }],
+    }
+}
+
+/// A carrier that does what the test says, in order; then it takes everything.
+pub(crate) struct Carrier {
+    instance: InstanceId,
+    script: Mutex<VecDeque<Turn>>,
+    pub(crate) seen: Mutex<Vec<Outbound>>,
+    reports: Mutex<Vec<Result<Incoming, Unreadable>>>,
+    pub(crate) delay: Mutex<Duration>,
+}
+
+pub(crate) enum Turn {
+    Answer(Verdict),
+    Panic,
+}
+
+impl Carrier {
+    fn new(instance: InstanceId) -> Self {
+        Self {
+            instance,
+            script: Mutex::default(),
+            seen: Mutex::default(),
+            reports: Mutex::default(),
+            delay: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn will(&self, turns: impl IntoIterator<Item = Turn>) {
+        self.script.lock().extend(turns);
+    }
+
+    /// What comes in under the number given back will be read as that.
+    pub(crate) fn will_read(&self, what: Result<Incoming, Unreadable>) -> usize {
+        let mut reports = self.reports.lock();
+        reports.push(what);
+        reports.len() - 1
+    }
+
+    pub(crate) fn takes(&self) -> usize {
+        self.seen.lock().len()
+    }
+
+    pub(crate) fn transactions(&self) -> Vec<String> {
+        self.seen.lock().iter().map(|o| o.transaction_id.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl Gateway for Carrier {
+    fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Verdict {
+        let delay = *self.delay.lock();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        self.seen.lock().push(outbound.clone());
+        let turn = self.script.lock().pop_front();
+        match turn {
+            None => Verdict::all(sent(&format!("ref-{}", outbound.transaction_id))),
+            Some(Turn::Answer(verdict)) => verdict,
+            Some(Turn::Panic) => panic!("the test asked for it"),
+        }
+    }
+
+    fn read(&self, intake: &IntakeJob) -> Result<Incoming, Unreadable> {
+        let number: usize = std::str::from_utf8(&intake.raw).unwrap().parse().unwrap();
+        self.reports.lock()[number].clone()
+    }
+}
+
+pub(crate) fn answer(description: &str) -> Answer {
+    Answer::own(mmsgw_domain::Code::UNSPECIFIED, description)
+}
+
+pub(crate) fn sent(peer_ref: &str) -> Delivery {
+    let answer = Answer::own(mmsgw_domain::Code::OK, "accepted");
+    Delivery::Sent { peer_ref: Some(peer_ref.into()), answer, acknowledged: true }
+}
+
+pub(crate) fn not_now(heard: bool, later: bool) -> Turn {
+    Turn::Answer(Verdict::all(Delivery::Defer { answer: answer("not now"), later, heard, pause: None }))
+}
+
+/// An application that keeps what it is told.
+#[derive(Default)]
+pub(crate) struct App {
+    pub(crate) told: Mutex<Vec<Told>>,
+    pub(crate) refuse: Mutex<Vec<CallVerdict>>,
+    pub(crate) dead_hosts: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) url: String,
+    pub(crate) delivery_id: String,
+    pub(crate) sequence: u32,
+    pub(crate) state: State,
+}
+
+impl App {
+    pub(crate) fn states(&self) -> Vec<State> {
+        let mut told = self.told.lock().clone();
+        told.sort_by_key(|t| t.sequence);
+        told.iter().map(|t| t.state).collect()
+    }
+}
+
+#[async_trait]
+impl Notifier for App {
+    async fn notify(&self, call: &Call<'_>) -> CallVerdict {
+        if self.dead_hosts.lock().iter().any(|host| call.url.contains(host)) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            return CallVerdict::Later { reason: "nobody answers".into(), pause: None };
+        }
+        if let Some(verdict) = self.refuse.lock().pop() {
+            return verdict;
+        }
+        if let CallSubject::Event { event, .. } = call.subject {
+            let (url, delivery_id) = (call.url.to_owned(), call.delivery_id.to_owned());
+            self.told.lock().push(Told { url, delivery_id, sequence: event.sequence, state: event.state });
+        }
+        CallVerdict::Done
+    }
+}
+
+/// The web: serves the same octets for every URL, and counts.
+#[derive(Default)]
+pub(crate) struct Media {
+    pub(crate) fetched: Mutex<usize>,
+    pub(crate) trouble: Mutex<Option<FetchError>>,
+}
+
+#[async_trait]
+impl Fetcher for Media {
+    fn check(&self, url: &str) -> Result<(), FetchError> {
+        if url.contains("forbidden") { Err(FetchError::Refused("not allowed".into())) } else { Ok(()) }
+    }
+
+    async fn fetch(&self, _url: &str, _content_type: &str) -> Result<Bytes, FetchError> {
+        *self.fetched.lock() += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        match self.trouble.lock().clone() {
+            Some(error) => Err(error),
+            None => Ok(Bytes::from_static(b"\xff\xd8fetched")),
+        }
+    }
+}
