@@ -1,0 +1,170 @@
+//! Requests as clients write them. They describe the requests to the OpenAPI document and serve the
+//! command line; the gateway reads requests with [`TemplateRequest`](crate::TemplateRequest) and its
+//! neighbours, which tell more about a fault than these types could.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Body of `POST /mmsgw/v1/mms`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = TemplateRequest)]
+pub struct TemplateForm {
+    /// Number or short code the message comes from.
+    #[schema(example = "+12065550100")]
+    pub origin: String,
+    /// Parts. SMIL always moves to the first place.
+    pub parts: Vec<PartItem>,
+    /// The other values.
+    #[serde(flatten)]
+    pub values: TemplateValuesForm,
+    /// Sends a message made from the template at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send: Option<SendForm>,
+}
+
+/// Body of `PUT /mmsgw/v1/mms/<id>`: values given are replaced, `null` empties a value.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = TemplateChangeRequest)]
+pub struct TemplateChangeForm {
+    /// Number or short code the message comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Parts to be appended; `null` as first element empties the list first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Vec<Option<PartItem>>>,
+    /// The other values.
+    #[serde(flatten)]
+    pub values: TemplateValuesForm,
+}
+
+/// The optional values of a template.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = TemplateValues)]
+pub struct TemplateValuesForm {
+    /// Whether the recipient sees the sender.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub show_sender: Option<bool>,
+    /// Held until then: seconds since 1970 UTC, or RFC 3339 text; in the future.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earliest_delivery: Option<i64>,
+    /// Not delivered after that: seconds since 1970 UTC, or RFC 3339 text; in the future.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latest_delivery: Option<i64>,
+    /// Expires that many seconds after it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub expire_after: Option<u64>,
+    /// `personal`, `advertisement`, `informational` or `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_class: Option<String>,
+    /// `text`, `image-basic`, `image-rich`, `video-basic`, `video-rich`, `megapixel`, `content-basic`
+    /// or `content-rich`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_class: Option<String>,
+    /// `sender`, `recipient`, `both`, `neither`, or `third-party` with `charged_party_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charged_party: Option<String>,
+    /// The third party who is charged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charged_party_id: Option<String>,
+    /// Whether it holds content with rights management. Absent states nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drm: Option<bool>,
+    /// Whether the network may adapt the content. Absent states nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_adaptation: Option<bool>,
+    /// Whether the recipient may forward it. Absent states nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub can_redistribute: Option<bool>,
+    /// Subject; no control characters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+/// An element of `parts`: a new part, or the id of one that was created on its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum PartItem {
+    /// The id of a part.
+    Id(String),
+    /// A new part.
+    New(PartForm),
+}
+
+/// Body of `POST /mmsgw/v1/mms_part`, and a part in a template. Exactly one of `content` and
+/// `content_url` is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = PartRequest)]
+pub struct PartForm {
+    /// File name, by which SMIL refers to the part. `content_name` is taken as the same.
+    #[schema(required, example = "picture.jpg")]
+    pub name: String,
+    /// Media type.
+    #[schema(required, example = "image/jpeg")]
+    pub content_type: String,
+    /// Text, or octets in base64 where `encoding` says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// `http`, `https` or `file` URL to fetch the content from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_url: Option<String>,
+    /// `base64`, or absent for text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+}
+
+/// Body of `POST /mmsgw/v1/mms/outbound/<template_id>`, and `send` in a template. At least one
+/// number is given in the three lists together.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = SendRequest)]
+pub struct SendForm {
+    /// Direct recipients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destination: Option<NumbersForm>,
+    /// Recipients of a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cc: Option<NumbersForm>,
+    /// Recipients of a hidden copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bcc: Option<NumbersForm>,
+    /// The gateway group to carry it; the configured default if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    /// `low`, `normal` or `high`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<String>,
+    /// The message it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linked_id: Option<String>,
+    /// Another origin than the template's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Where events are posted to, besides the gateway's URLs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events_url: Option<UrlsForm>,
+}
+
+/// Numbers: E.164 with or without `+`, short codes, mail addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Numbers)]
+pub enum NumbersForm {
+    /// With commas.
+    Text(String),
+    /// One by one.
+    List(Vec<String>),
+}
+
+/// URLs, `http` or `https`; a comma inside one is written `%2C`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Urls)]
+pub enum UrlsForm {
+    /// One, or several with commas.
+    Text(String),
+    /// One by one.
+    List(Vec<String>),
+}

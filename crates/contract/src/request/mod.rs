@@ -1,0 +1,12 @@
+//! Requests as they are once read: nothing malformed, nothing unknown, domain types throughout.
+
+mod part;
+mod send;
+mod template;
+
+pub use part::{PartBody, PartRequest};
+pub use send::SendRequest;
+pub use template::{Change, TemplateChangeRequest, TemplateRequest, TemplateValues};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! Sending: to whom, through which gateway.
+
+use mmsgw_domain::{Address, GroupName, Priority, Timestamp};
+
+use crate::json::Json;
+use crate::reader::{At, Context, Object};
+use crate::scalar::{address, group, parse_address, text_line, url, word};
+use crate::{FaultCode, Problem, Rules};
+
+/// What `POST /mmsgw/v1/mms/outbound/<template_id>` asks for, and `send` in a template.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SendRequest {
+    /// Direct recipients.
+    pub destination: Vec<Address>,
+    /// Recipients of a copy.
+    pub cc: Vec<Address>,
+    /// Recipients of a hidden copy.
+    pub bcc: Vec<Address>,
+    /// The gateway group to carry it.
+    pub gateway: Option<GroupName>,
+    /// Priority.
+    pub priority: Option<Priority>,
+    /// The message it answers.
+    pub linked_id: Option<String>,
+    /// Another origin than the template's.
+    pub origin: Option<Address>,
+    /// Where events are posted to, besides the gateway's URLs.
+    pub events_url: Vec<String>,
+}
+
+impl SendRequest {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names every fault.
+    pub fn read(body: &[u8], rules: &Rules, now: Timestamp) -> Result<Self, Problem> {
+        Context::read(body, rules, now, Self::read_object)
+    }
+
+    pub(crate) fn read_object(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<Self> {
+        let mut object = Object::open(json, at, context)?;
+        let (mut left, faults) = (context.rules.limits.numbers, context.faults());
+        let mut list = |name| {
+            let read =
+                |json: Json<'_>, at: &At<'_>, context: &Context<'_>| numbers(json, at, context, &mut left);
+            object.optional(name, read)
+        };
+        let (destination, cc, bcc) = (list("destination"), list("cc"), list("bcc"));
+        let lists_are_good = context.faults() == faults;
+        let request = Self {
+            destination: destination.unwrap_or_default(),
+            cc: cc.unwrap_or_default(),
+            bcc: bcc.unwrap_or_default(),
+            gateway: object.optional("gateway", group),
+            priority: object.optional("priority", |json, at, context| word(json, at, context, &PRIORITIES)),
+            linked_id: object.optional("linked_id", text_line),
+            origin: object.optional("origin", address),
+            events_url: object.optional("events_url", urls).unwrap_or_default(),
+        };
+        if lists_are_good && request.is_to_nobody() {
+            let detail = "give at least one number in destination, cc or bcc";
+            object.fault::<()>("destination", FaultCode::NoRecipient, detail);
+        }
+        object.finish();
+        Some(request)
+    }
+
+    fn is_to_nobody(&self) -> bool {
+        self.destination.is_empty() && self.cc.is_empty() && self.bcc.is_empty()
+    }
+}
+
+const PRIORITIES: [(&str, Priority); 3] =
+    [("low", Priority::Low), ("normal", Priority::Normal), ("high", Priority::High)];
+
+/// Numbers as a list, or as one text with commas; `left` is how many the message may still have.
+fn numbers(json: Json<'_>, at: &At<'_>, context: &Context<'_>, left: &mut usize) -> Option<Vec<Address>> {
+    let numbers: Vec<Option<Address>> = match json {
+        Json::Text(text) if text.trim().is_empty() => Vec::new(),
+        Json::Text(text) => {
+            take(text.split(',').count(), at, context, left)?;
+            text.split(',').map(|number| parse_address(number, at, context)).collect()
+        }
+        Json::List(list) => {
+            take(list.len(), at, context, left)?;
+            let each = |(index, number)| address(number, &at.item(index), context);
+            list.into_iter().enumerate().map(each).collect()
+        }
+        other => {
+            return context.wrong_type(at, &other, "numbers as a list of strings, or as one with commas");
+        }
+    };
+    numbers.into_iter().collect()
+}
+
+fn take(count: usize, at: &At<'_>, context: &Context<'_>, left: &mut usize) -> Option<()> {
+    if let Some(rest) = left.checked_sub(count) {
+        *left = rest;
+        return Some(());
+    }
+    let most = context.rules.limits.numbers;
+    let detail = format!(
+        "there are {count} numbers here; a message takes at most {most} in all, so send several messages"
+    );
+    context.fault(at, FaultCode::TooMany, detail)
+}
+
+/// URLs as a list, or as one text with commas. A comma inside a URL has to be written `%2C`.
+fn urls(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<Vec<String>> {
+    const SCHEMES: [&str; 2] = ["http", "https"];
+    let enough = |count: usize| {
+        let most = context.rules.limits.urls;
+        let detail = format!("there are {count} URLs; at most {most} are taken");
+        if count > most { context.fault(at, FaultCode::TooMany, detail) } else { Some(()) }
+    };
+    let urls: Vec<Option<String>> = match json {
+        Json::Text(text) => {
+            enough(text.split(',').count())?;
+            text.split(',').map(|one| url(one.trim(), at, context, &SCHEMES)).collect()
+        }
+        Json::List(list) => {
+            enough(list.len())?;
+            list.into_iter()
+                .enumerate()
+                .map(|(index, one)| listed_url(one, &at.item(index), context, &SCHEMES))
+                .collect()
+        }
+        other => return context.wrong_type(at, &other, "a URL as a string, or a list of them"),
+    };
+    urls.into_iter().collect()
+}
+
+fn listed_url(json: Json<'_>, at: &At<'_>, context: &Context<'_>, schemes: &[&str]) -> Option<String> {
+    match json {
+        Json::Text(text) if text.contains(',') => {
+            context.fault(at, FaultCode::BadUrl, "write a comma inside a URL as %2C")
+        }
+        Json::Text(text) => url(&text, at, context, schemes),
+        other => context.wrong_type(at, &other, "a URL as a string"),
+    }
+}

@@ -1,0 +1,28 @@
+//! What the API answers and posts. Every field is always there; what is not known is `null`.
+
+mod event;
+mod links;
+mod message;
+mod template;
+#[cfg(test)]
+mod tests;
+
+pub use event::{EventCallback, EventView, StateWord};
+pub use links::{Links, MEDIA_PATH};
+pub use message::{MessageView, RecipientView};
+pub use template::{PartView, TemplateView};
+
+use mmsgw_domain::Address;
+
+/// Numbers as part A states them: one text with commas, `None` for no number.
+fn joined<'a>(numbers: impl IntoIterator<Item = &'a Address>) -> Option<String> {
+    let mut text: Option<String> = None;
+    for number in numbers {
+        let text = text.get_or_insert_default();
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(number.as_str());
+    }
+    text
+}
