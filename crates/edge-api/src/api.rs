@@ -1,0 +1,60 @@
+//! What all endpoints stand on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mmsgw_contract::{Links, Rules};
+use mmsgw_domain::{Clock, Timestamp};
+use mmsgw_engine::Engine;
+
+use crate::auth::Keys;
+use crate::config::{ApiSettings, SettingsError};
+
+/// A handle to what the endpoints share; clones are cheap.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: Rules,
+    pub(crate) links: Links,
+    pub(crate) keys: Keys,
+    /// The public address, empty where there is none.
+    pub(crate) base: String,
+    pub(crate) max_body: usize,
+    pub(crate) request_timeout: Duration,
+}
+
+impl std::ops::Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Api {
+    pub(crate) fn new(
+        engine: Engine,
+        settings: &ApiSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let base = settings.public_base();
+        Ok(Self(Arc::new(Shared {
+            engine,
+            clock,
+            rules: settings.rules()?,
+            links: Links::at(&base),
+            keys: Keys::new(&settings.keys),
+            base,
+            max_body: settings.max_body.as_usize(),
+            request_timeout: settings.request_timeout.0,
+        })))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

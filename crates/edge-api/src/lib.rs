@@ -1,0 +1,32 @@
+//! The REST API for applications: `/mmsgw/v1`, its authentication and its OpenAPI document.
+//!
+//! A request goes through `envelope` (request id, time limit, problems in one form), is told who asks
+//! by `auth`, has its body taken by `body` and read by the contract, and enters the engine through
+//! one of its doors. The answer is a view of the contract. One noun is a directory, one endpoint a
+//! file.
+//!
+//! The crate decides nothing about messages and sees no store. `POST /mmsgw/v1/mms/inbound/<group>`
+//! belongs to the carriers' edge; its router is merged with this one by the binary, and has to use
+//! the pattern [`INBOUND_PATH`].
+
+mod api;
+mod auth;
+mod body;
+mod config;
+mod envelope;
+mod error;
+mod key;
+mod media;
+mod messages;
+mod openapi;
+mod parts;
+mod problems;
+mod router;
+mod serve;
+mod templates;
+
+pub use config::{ApiSettings, DEFAULT_SETTINGS, KeySettings, LimitSettings, Scope, SettingsError};
+pub use key::ApiKey;
+pub use openapi::document;
+pub use router::{INBOUND_PATH, router, router_with_clock};
+pub use serve::{Listening, ServeError, serve};

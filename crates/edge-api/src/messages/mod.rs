@@ -1,0 +1,4 @@
+//! Messages: one endpoint a file.
+
+pub(crate) mod read;
+pub(crate) mod send;

@@ -1,0 +1,77 @@
+//! `POST /mmsgw/v1/mms/outbound/<template_id>`: queues a message made from a template.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use mmsgw_contract::{MessageView, ProblemView, SendForm, SendRequest};
+use mmsgw_domain::{Message, Template};
+use mmsgw_engine::Submission;
+
+use crate::api::Api;
+use crate::auth::{Caller, Sender};
+use crate::body::JsonBody;
+use crate::error::{Places, Refused};
+use crate::templates::{answer, id_in_path};
+
+/// Queues a message made from a template.
+#[utoipa::path(
+    post, path = "/mmsgw/v1/mms/outbound/{id}", tag = "messages", request_body = SendForm,
+    params(("id" = String, Path, description = "The template's id")),
+    responses(
+        (status = 202, description = "The message, durably queued", body = MessageView,
+         headers(("Location" = String, description = "Where the message is"))),
+        (status = "4XX", description = "Refused", body = ProblemView, content_type = "application/problem+json"),
+    ),
+    security(("key" = ["send"]))
+)]
+pub(crate) async fn send_message(
+    State(api): State<Api>,
+    Sender(caller): Sender,
+    Path(id): Path<String>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, Refused> {
+    let id = id_in_path(&id, "template")?;
+    let request = SendRequest::read(&body, &api.rules, api.now())?;
+    let places = Places::default();
+    let mut submission = submission(&api, &caller, request, places.send)?;
+    if caller.has_origins() {
+        let template = api.engine.template(id).await?;
+        caller.may_see_template(&template)?;
+        // Stated, so that a change of the template at this moment cannot slip another origin in.
+        submission.origin.get_or_insert(template.content.origin);
+    }
+    let sent = api.engine.submit(id, submission).await;
+    let (message, template) = sent.map_err(|refusal| places.refused(refusal))?;
+    Ok(message_answer(&api, &message, &template))
+}
+
+/// The engine's submission, once the caller may use what it names. `place` comes before its fields.
+pub(crate) fn submission(
+    api: &Api,
+    caller: &Caller,
+    request: SendRequest,
+    place: &str,
+) -> Result<Submission, Refused> {
+    if let Some(group) = request.gateway.as_ref().or(api.engine.settings().default_group.as_ref()) {
+        caller.may_use_group(group, &format!("{place}/gateway"))?;
+    }
+    if let Some(origin) = &request.origin {
+        caller.may_use_origin(origin, &format!("{place}/origin"))?;
+    }
+    Ok(Submission {
+        to: request.destination,
+        cc: request.cc,
+        bcc: request.bcc,
+        group: request.gateway,
+        priority: request.priority,
+        linked_id: request.linked_id,
+        origin: request.origin,
+        events_url: request.events_url,
+    })
+}
+
+/// 202 with the message object and its place.
+pub(crate) fn message_answer(api: &Api, message: &Message, template: &Template) -> Response {
+    let location = format!("{}/mmsgw/v1/mms/outbound/{}", api.base, message.id);
+    answer(StatusCode::ACCEPTED, Some(location), &MessageView::of(message, template, &api.links))
+}

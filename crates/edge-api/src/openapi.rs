@@ -1,0 +1,144 @@
+//! `GET /mmsgw/v1/openapi.json`: the API described by itself (OpenAPI 3.1), callbacks included.
+
+use std::sync::LazyLock;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use mmsgw_contract::{EventCallback, MessageView, ProblemView, TemplateForm};
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem, PathsBuilder};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi, Ref, Required, ResponseBuilder};
+use utoipa::{OpenApi as _, ToSchema};
+
+use crate::{media, messages, parts, problems, templates};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "mmsgw", description = "A high-volume MMS gateway: the REST API for applications"),
+    paths(
+        templates::create::create_template,
+        templates::read::read_template,
+        templates::change::change_template,
+        templates::delete::delete_template,
+        parts::create::create_part,
+        parts::read::read_part,
+        messages::send::send_message,
+        messages::read::read_outbound,
+        messages::read::read_inbound,
+        media::read_media,
+        problems::read_problem,
+        read_document,
+    ),
+    components(schemas(EventCallback, MessageView, ProblemView, TemplateForm))
+)]
+struct Described;
+
+/// The OpenAPI document.
+pub fn document() -> OpenApi {
+    let mut document = Described::openapi();
+    let callbacks = PathsBuilder::new()
+        .path("event", callback::<EventCallback>("Something happened to a message", EVENT))
+        .path("inboundMessage", callback::<MessageView<'_>>("A message came in", INBOUND));
+    document.webhooks = Some(callbacks.build());
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    document
+}
+
+const EVENT: &str = "Posted to every events_url of the message and of its gateway.";
+const INBOUND: &str = "Posted to the gateway's mms_received_url.";
+
+fn callback<T: ToSchema>(summary: &str, description: &str) -> PathItem {
+    let schema = Ref::from_schema_name(T::name());
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
+    let taken = ResponseBuilder::new().description("Taken; any 2xx is success").build();
+    let operation = OperationBuilder::new()
+        .summary(Some(summary))
+        .description(Some(description))
+        .request_body(Some(body.build()))
+        .response("2XX", taken);
+    PathItem::new(HttpMethod::Post, operation)
+}
+
+static DOCUMENT: LazyLock<Bytes> =
+    LazyLock::new(|| document().to_pretty_json().expect("the document is plain data").into());
+
+/// Answers this document.
+#[utoipa::path(
+    get, path = "/mmsgw/v1/openapi.json", tag = "openapi",
+    responses((status = 200, description = "This document", content_type = "application/json"))
+)]
+pub(crate) async fn read_document() -> Response {
+    let mut response = Response::new(Body::from(Bytes::clone(&DOCUMENT)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn read() -> Value {
+        serde_json::from_slice(&DOCUMENT).unwrap()
+    }
+
+    #[test]
+    fn every_route_and_callback_is_described() {
+        let document = read();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+        let methods = |path: &str| -> Vec<String> {
+            document["paths"][path].as_object().map(|o| o.keys().cloned().collect()).unwrap_or_default()
+        };
+        for (path, expected) in [
+            ("/mmsgw/v1/mms", &["post"][..]),
+            ("/mmsgw/v1/mms/{id}", &["delete", "get", "put"]),
+            ("/mmsgw/v1/mms_part", &["post"]),
+            ("/mmsgw/v1/mms_part/{id}", &["get"]),
+            ("/mmsgw/v1/mms/outbound/{id}", &["get", "post"]),
+            (crate::INBOUND_PATH, &["get"]),
+            ("/mmsgw/v1/media/{digest}/{name}", &["get"]),
+            ("/mmsgw/v1/problems/{code}", &["get"]),
+            ("/mmsgw/v1/openapi.json", &["get"]),
+        ] {
+            let mut found = methods(path);
+            found.sort();
+            assert_eq!(found, expected, "{path}");
+        }
+        assert_eq!(document["paths"].as_object().unwrap().len(), 9);
+        assert!(document["webhooks"]["event"]["post"].is_object());
+        assert!(document["webhooks"]["inboundMessage"]["post"].is_object());
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+            match value {
+                Value::Object(fields) => {
+                    found.extend(fields.get("$ref").and_then(Value::as_str));
+                    fields.values().for_each(|v| references(v, found));
+                }
+                Value::Array(items) => items.iter().for_each(|v| references(v, found)),
+                _ => {}
+            }
+        }
+        let document = read();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        assert!(found.len() > 20);
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        }
+        let fields = document.pointer("/components/schemas/Message/properties").unwrap();
+        for name in ["id", "ack_at_addr", "gateway_id", "recipients", "template", "events"] {
+            assert!(fields.get(name).is_some(), "{name}");
+        }
+    }
+}

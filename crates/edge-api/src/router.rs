@@ -1,0 +1,66 @@
+//! Which path leads to which endpoint.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use mmsgw_contract::{Problem, ProblemCode};
+use mmsgw_domain::{Clock, SystemClock};
+use mmsgw_engine::Engine;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::api::Api;
+use crate::config::{ApiSettings, SettingsError};
+use crate::envelope::{envelope, panicked};
+use crate::error::Refused;
+use crate::{media, messages, openapi, parts, problems, templates};
+
+/// The pattern that `GET` of an inbound message shares with the carriers' `POST`. Routers can be
+/// merged only where both write it alike.
+pub const INBOUND_PATH: &str = "/mmsgw/v1/mms/inbound/{id}";
+
+/// The API on the machine's clock.
+///
+/// # Errors
+/// [`SettingsError`] where the settings cannot work.
+pub fn router(engine: Engine, settings: &ApiSettings) -> Result<Router, SettingsError> {
+    router_with_clock(engine, settings, Arc::new(SystemClock))
+}
+
+/// The API on another clock, which should be the engine's.
+///
+/// # Errors
+/// [`SettingsError`] where the settings cannot work.
+pub fn router_with_clock(
+    engine: Engine,
+    settings: &ApiSettings,
+    clock: Arc<dyn Clock>,
+) -> Result<Router, SettingsError> {
+    let api = Api::new(engine, settings, clock)?;
+    let template = get(templates::read::read_template)
+        .put(templates::change::change_template)
+        .delete(templates::delete::delete_template);
+    let router = Router::new()
+        .route("/mmsgw/v1/mms", post(templates::create::create_template))
+        .route("/mmsgw/v1/mms/{id}", template)
+        .route("/mmsgw/v1/mms_part", post(parts::create::create_part))
+        .route("/mmsgw/v1/mms_part/{id}", get(parts::read::read_part))
+        .route(
+            "/mmsgw/v1/mms/outbound/{id}",
+            get(messages::read::read_outbound).post(messages::send::send_message),
+        )
+        .route(INBOUND_PATH, get(messages::read::read_inbound))
+        .route("/mmsgw/v1/media/{digest}/{name}", get(media::read_media))
+        .route("/mmsgw/v1/problems/{code}", get(problems::read_problem))
+        .route("/mmsgw/v1/openapi.json", get(openapi::read_document))
+        .fallback(no_such_path)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(api.clone(), envelope))
+        .with_state(api);
+    Ok(router)
+}
+
+async fn no_such_path() -> Refused {
+    Problem::new(ProblemCode::NoSuchPath, "there is no such path").into()
+}

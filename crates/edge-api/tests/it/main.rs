@@ -1,0 +1,6 @@
+//! The API in process: a real engine over the memory store, requests as applications make them.
+
+mod access;
+mod hostile;
+mod journeys;
+mod world;
