@@ -1,0 +1,102 @@
+//! The three paths, and the listener that serves them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use mmsgw_domain::Clock;
+use mmsgw_engine::Engine;
+use mmsgw_net::{Drain, HttpLimits, serve_http};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::config::OpsSettings;
+use crate::metrics::{Depth, Metrics, counts};
+
+/// The three paths. The clock tells the age of what waits.
+pub fn router(engine: Engine, clock: Arc<dyn Clock>, settings: &OpsSettings) -> Router {
+    let ops = Ops { engine, clock, patience: settings.store_timeout.0 };
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(ops)
+}
+
+/// Serves [`router`] on a listener that was bound to `settings.listen`, until the drain begins.
+pub async fn serve(
+    listener: TcpListener,
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    settings: &OpsSettings,
+    drain: Drain,
+) {
+    let limits = HttpLimits {
+        max_connections: settings.max_connections.max(1),
+        // Longer than the slowest answer, which waits for the store.
+        stall_timeout: settings.store_timeout.0 + HttpLimits::default().stall_timeout,
+        ..HttpLimits::default()
+    };
+    serve_http(listener, None, limits, drain, router(engine, clock, settings)).await;
+}
+
+#[derive(Clone)]
+struct Ops {
+    engine: Engine,
+    clock: Arc<dyn Clock>,
+    patience: Duration,
+}
+
+impl Ops {
+    /// What waits where, or why the store does not say.
+    async fn depths(&self) -> Result<Vec<Depth>, String> {
+        let queues = match timeout(self.patience, self.engine.queues()).await {
+            Ok(Ok(queues)) => queues,
+            Ok(Err(refusal)) => return Err(refusal.to_string()),
+            Err(_) => return Err("the store does not answer".into()),
+        };
+        let depths = queues.into_iter().map(|status| Depth {
+            queue: status.queue,
+            waiting: status.waiting,
+            leased: status.leased,
+            dead: status.dead,
+            oldest: status.oldest,
+        });
+        Ok(depths.collect())
+    }
+}
+
+/// Body of `/readyz`.
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    /// Why not, for people.
+    reasons: Vec<String>,
+}
+
+async fn ready(State(ops): State<Ops>) -> Response {
+    let reasons: Vec<String> = ops.depths().await.err().into_iter().collect();
+    let ready = reasons.is_empty();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Readiness { ready, reasons })).into_response()
+}
+
+async fn metrics(State(ops): State<Ops>) -> Response {
+    let groups: Vec<_> = ops.engine.groups().iter().map(|group| counts(group)).collect();
+    let queues = ops.depths().await.ok();
+    let metrics = Metrics { groups: &groups, queues: queues.as_deref(), now: ops.clock.now() };
+    match metrics.write() {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[cfg(test)]
+mod tests;
