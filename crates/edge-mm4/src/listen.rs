@@ -1,0 +1,320 @@
+//! The SMTP receiver: keeps each mail with the engine before it says 250.
+//!
+//! It answers for who may connect, for whom a mail is taken, and for time limits. What a mail means
+//! is found out later, by the gateway of the group; only new messages, which nobody takes yet, are
+//! told from the rest here, so that their sender keeps them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use mmsgw_domain::{GroupName, IntakeKind};
+use mmsgw_engine::{Engine, Refusal};
+use mmsgw_mime::{Limits, read_headers};
+use mmsgw_mm4::{Kind, field};
+use mmsgw_net::{Alpn, BindError, Drain, MaybeTls, Permit, ServerTls, TlsError, accept_tcp, bind};
+use mmsgw_smtp::auth::Credentials;
+use mmsgw_smtp::server::{AuthPolicy, Event, NotDue, ServerOptions, ServerSession, Step};
+use mmsgw_smtp::{Enhanced, Envelope, Reply, Stage};
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+
+use crate::config::SettingsFault;
+use crate::peer::{Input, Peer};
+use crate::receiver::ReceiverSettings;
+use crate::route::{NoRoute, Origin, Routes};
+
+/// A receiver that is bound and ready to serve.
+pub struct SmtpReceiver {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: Arc<ReceiverSettings>,
+    tls: Option<Arc<ServerTls>>,
+}
+
+/// Why a receiver cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiverError {
+    /// The settings do not hold what they must.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings(Vec<SettingsFault>),
+    /// The files of `[tls]` cannot be used.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+impl SmtpReceiver {
+    /// Reads certificates and binds the address.
+    ///
+    /// # Errors
+    /// [`ReceiverError`]: faults of the settings, files or an address that cannot be used.
+    pub fn bind(settings: ReceiverSettings) -> Result<Self, ReceiverError> {
+        let faults = settings.check();
+        if !faults.is_empty() {
+            return Err(ReceiverError::Settings(faults));
+        }
+        let tls = settings.tls.as_ref().map(|tls| ServerTls::load(tls, Alpn::None)).transpose()?;
+        let (listener, address) = bind(settings.listen)?;
+        Ok(Self { listener, address, settings: Arc::new(settings), tls: tls.map(Arc::new) })
+    }
+
+    /// The address really bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What STARTTLS shows, to be reloaded when its files change.
+    pub fn tls(&self) -> Option<Arc<ServerTls>> {
+        self.tls.clone()
+    }
+
+    /// Serves until `drain` begins; connections finish the mail in hand. `routes` may be replaced
+    /// at any time.
+    pub async fn serve(self, engine: Engine, routes: Arc<ArcSwap<Routes>>, drain: Drain) {
+        tracing::info!(address = %self.address, "SMTP receiver listens");
+        let shared = Arc::new(Shared { engine, routes, settings: self.settings, tls: self.tls, drain });
+        let most = shared.settings.max_connections;
+        let watched = shared.drain.clone();
+        accept_tcp(self.listener, most, watched, move |stream, address, permit| {
+            let shared = Arc::clone(&shared);
+            async move {
+                Connection::new(&shared, address).run(Peer::new(MaybeTls::Plain(stream)), permit).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// Binds and serves in one step; see [`SmtpReceiver`].
+///
+/// # Errors
+/// See [`SmtpReceiver::bind`].
+pub async fn serve_smtp(
+    engine: Engine,
+    settings: ReceiverSettings,
+    routes: Arc<ArcSwap<Routes>>,
+    drain: Drain,
+) -> Result<(), ReceiverError> {
+    SmtpReceiver::bind(settings)?.serve(engine, routes, drain).await;
+    Ok(())
+}
+
+/// What all connections have in common.
+struct Shared {
+    engine: Engine,
+    routes: Arc<ArcSwap<Routes>>,
+    settings: Arc<ReceiverSettings>,
+    tls: Option<Arc<ServerTls>>,
+    drain: Drain,
+}
+
+/// One connection from a peer.
+struct Connection<'a> {
+    shared: &'a Shared,
+    address: SocketAddr,
+    session: ServerSession,
+    host: String,
+    mail_from: String,
+    /// The recipients accepted for the mail in hand, and their groups.
+    accepted: Vec<(String, GroupName)>,
+    farewell_said: bool,
+}
+
+impl<'a> Connection<'a> {
+    fn new(shared: &'a Shared, address: SocketAddr) -> Self {
+        let from = address.ip().to_canonical();
+        let allowed = shared.settings.allow.iter().any(|network| network.contains(&from));
+        let options = shared.options();
+        let session = if allowed {
+            ServerSession::new(options)
+        } else {
+            tracing::warn!(peer = %address, "a peer from outside the allowed networks was refused");
+            ServerSession::refused(options, &Reply::new(554, Enhanced(5, 7, 1), "not for you"))
+        };
+        let (host, mail_from, accepted) = (String::new(), String::new(), Vec::new());
+        Self { shared, address, session, host, mail_from, accepted, farewell_said: false }
+    }
+
+    /// Does what the session wants until it closes. `_permit` is held as long.
+    async fn run(mut self, mut peer: Peer, _permit: Permit) {
+        let data = self.shared.settings.data_timeout.0;
+        loop {
+            match self.session.next() {
+                Step::Send(octets) => {
+                    if let Err(error) = peer.write(&[&octets], data).await {
+                        tracing::debug!(peer = %self.address, %error, "write to a peer failed");
+                        return;
+                    }
+                }
+                Step::Read(stage) => {
+                    if !self.read(&mut peer, stage).await {
+                        return;
+                    }
+                }
+                Step::Event(event) => {
+                    if self.decide(event).await.is_err() {
+                        return;
+                    }
+                }
+                Step::StartTls => match self.start_tls(peer).await {
+                    Some(secured) => peer = secured,
+                    None => return,
+                },
+                Step::Undecided => return,
+                Step::Close(reason) => {
+                    tracing::debug!(peer = %self.address, ?reason, "session over");
+                    return peer.close(data).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for input; false where the peer is gone.
+    async fn read(&mut self, peer: &mut Peer, stage: Stage) -> bool {
+        let settings = &self.shared.settings;
+        let limit = if stage == Stage::Body { settings.data_timeout.0 } else { settings.command_timeout.0 };
+        let input = if self.farewell_said {
+            peer.read(limit).await
+        } else {
+            tokio::select! {
+                biased;
+                () = self.shared.drain.draining() => {
+                    self.farewell_said = true;
+                    self.session.shut_down(Reply::shutting_down());
+                    return true;
+                }
+                input = peer.read(limit) => input,
+            }
+        };
+        match input {
+            Input::Octets(octets) => self.session.receive(octets),
+            Input::Closed => return false,
+            Input::TimedOut => self.session.abort(&Reply::timed_out()),
+        }
+        true
+    }
+
+    async fn start_tls(&mut self, peer: Peer) -> Option<Peer> {
+        let tls = self.shared.tls.as_ref()?;
+        let limit = self.shared.settings.tls_timeout.0;
+        match peer.into_stream().upgrade_server(tls, limit).await {
+            Ok(stream) => {
+                self.session.tls_started().ok()?;
+                Some(Peer::new(stream))
+            }
+            Err(error) => {
+                tracing::info!(peer = %self.address, %error, "no encryption with a peer");
+                None
+            }
+        }
+    }
+
+    async fn decide(&mut self, event: Event) -> Result<(), NotDue> {
+        match event {
+            Event::Hello { host, .. } => {
+                self.host = host;
+                self.session.accept()
+            }
+            Event::Auth(credentials) if self.shared.knows(&credentials) => self.session.accept(),
+            Event::Auth(credentials) => {
+                tracing::warn!(peer = %self.address, user = credentials.user, "wrong user name or password");
+                self.session.reject(Reply::wrong_credentials())
+            }
+            Event::MailFrom(envelope) => {
+                self.mail_from = envelope.mail_from;
+                self.accepted.clear();
+                self.session.accept()
+            }
+            Event::RcptTo(address) => self.recipient(address),
+            Event::Mail { envelope, octets } => match self.keep(envelope, octets).await {
+                Ok(id) => self.session.mail_stored(&id),
+                Err(reply) => self.session.mail_failed(reply),
+            },
+        }
+    }
+
+    fn recipient(&mut self, address: String) -> Result<(), NotDue> {
+        let routes = self.shared.routes.load();
+        let origin = Origin { address: self.address.ip(), host: &self.host, mail_from: &self.mail_from };
+        match routes.group(&address, &origin) {
+            Ok(group) => {
+                self.accepted.push((address, group.clone()));
+                self.session.accept()
+            }
+            Err(reason) => {
+                tracing::info!(peer = %self.address, %reason, "a recipient was refused");
+                self.session.reject(match reason {
+                    NoRoute::UnknownRecipient => Reply::unknown_recipient(),
+                    NoRoute::Relay => Reply::new(554, Enhanced(5, 7, 1), "mails are not relayed"),
+                })
+            }
+        }
+    }
+
+    /// Keeps a mail, once for each group among its recipients; gives the id of the first job.
+    async fn keep(&mut self, envelope: Envelope, octets: Bytes) -> Result<String, Reply> {
+        if is_new_message(&octets) {
+            tracing::info!(peer = %self.address, "a new message was refused");
+            return Err(Reply::new(554, Enhanced(5, 3, 2), "new messages are not taken here"));
+        }
+        let mut groups: Vec<(GroupName, Vec<String>)> = Vec::new();
+        for (address, group) in self.accepted.drain(..) {
+            match groups.iter_mut().find(|(known, _)| *known == group) {
+                Some((_, addresses)) => addresses.push(address),
+                None => groups.push((group, vec![address])),
+            }
+        }
+        let mut first = None;
+        for (group, rcpt_to) in groups {
+            let kind = IntakeKind::Mail { mail_from: envelope.mail_from.clone(), rcpt_to };
+            let peer = self.address.to_string();
+            let kept = self.shared.engine.intake(&group, kind, peer, octets.clone()).await;
+            let id = kept.map_err(|refusal| not_kept(&group, &refusal))?.to_string();
+            tracing::debug!(peer = %self.address, gateway.group = %group, job.id = id, "a mail was kept");
+            first.get_or_insert(id);
+        }
+        first.ok_or_else(Reply::local_error)
+    }
+}
+
+impl Shared {
+    fn options(&self) -> ServerOptions {
+        let settings = &self.settings;
+        ServerOptions {
+            hostname: settings.hostname.clone(),
+            max_size: settings.max_size.as_usize(),
+            max_recipients: settings.max_recipients,
+            max_errors: settings.max_errors,
+            tls_available: self.tls.is_some(),
+            require_tls: settings.require_tls,
+            auth: if settings.users.is_empty() { AuthPolicy::Off } else { AuthPolicy::Required },
+            auth_in_clear: settings.auth_in_clear,
+            ..ServerOptions::default()
+        }
+    }
+
+    fn knows(&self, given: &Credentials) -> bool {
+        let password = self.settings.users.get(&given.user).map(|p| p.expose_secret().as_bytes());
+        password.is_some_and(|password| {
+            let given = given.password.as_bytes();
+            aws_lc_rs::constant_time::verify_slices_are_equal(password, given).is_ok()
+        })
+    }
+}
+
+/// Whether the mail is an MM4_forward.REQ. A header block past the limits is left to the gateway.
+fn is_new_message(octets: &[u8]) -> bool {
+    let headers = read_headers(octets, &Limits::DEFAULT);
+    let kind = headers.ok().and_then(|(headers, _)| headers.value(field::MESSAGE_TYPE).and_then(Kind::read));
+    kind == Some(Kind::ForwardReq)
+}
+
+/// Whatever it is, the peer shall come again: nothing is wrong with its mail.
+fn not_kept(group: &GroupName, refusal: &Refusal) -> Reply {
+    tracing::error!(gateway.group = %group, error = %refusal, "a mail could not be kept");
+    Reply::local_error()
+}

@@ -1,0 +1,212 @@
+//! Whose mail is whose: names the group for each recipient of a mail, or says that there is none.
+//!
+//! A mail is taken only for addresses and domains of our own; whatever the tables say, nothing is
+//! ever relayed. The first match counts: address of the receiver, then peer, then sender.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use mmsgw_domain::GroupName;
+
+use crate::config::{Mm4Settings, SettingsFault};
+use crate::receiver::ReceiverSettings;
+
+/// The tables of the receiver and what follows from the gateway files.
+#[derive(Debug, Clone, Default)]
+pub struct Routes {
+    receivers: HashMap<String, GroupName>,
+    /// The longest prefix first.
+    networks: Vec<(IpNet, GroupName)>,
+    hosts: HashMap<String, GroupName>,
+    senders: HashMap<String, GroupName>,
+    domains: HashSet<String>,
+}
+
+/// Who hands over a mail.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// Address of the peer.
+    pub address: IpAddr,
+    /// The name it gave in EHLO.
+    pub host: &'a str,
+    /// MAIL FROM; empty for the null sender.
+    pub mail_from: &'a str,
+}
+
+/// Why a recipient is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoute {
+    /// The address is of one of our domains, but of no group.
+    #[error("no such recipient here")]
+    UnknownRecipient,
+    /// The address is of somebody else's domain.
+    #[error("mails are not relayed")]
+    Relay,
+}
+
+impl Routes {
+    /// The routes by these settings.
+    ///
+    /// # Errors
+    /// All addresses that two groups claim, and groups that no gateway file names.
+    pub fn new<'a>(
+        receiver: &ReceiverSettings,
+        gateways: impl IntoIterator<Item = &'a Mm4Settings>,
+    ) -> Result<Self, Vec<SettingsFault>> {
+        let (mut routes, mut faults, mut groups) = (Self::default(), Vec::new(), HashSet::new());
+        for gateway in gateways {
+            groups.insert(gateway.gateway.group.clone());
+            routes.know_gateway(gateway, &mut faults);
+        }
+        for (address, group) in &receiver.receivers {
+            // The receiver's own table has the last word.
+            routes.receivers.insert(address.to_ascii_lowercase(), group.clone());
+            routes.domains.extend(domain_of(address));
+        }
+        for (peer, group) in &receiver.peers {
+            let network = peer.parse::<IpNet>().or_else(|_| peer.parse::<IpAddr>().map(IpNet::from));
+            match network {
+                Ok(network) => routes.networks.push((network.trunc(), group.clone())),
+                Err(_) => drop(routes.hosts.insert(peer.to_ascii_lowercase(), group.clone())),
+            }
+        }
+        routes.networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
+        let senders = receiver.senders.iter();
+        routes.senders = senders.map(|(a, group)| (a.to_ascii_lowercase(), group.clone())).collect();
+        let tables =
+            [("receivers", &receiver.receivers), ("peers", &receiver.peers), ("senders", &receiver.senders)];
+        for (field, table) in tables {
+            let strangers = table.values().filter(|group| !groups.contains(group));
+            faults.extend(strangers.map(|group| {
+                let why = format!("there is no MM4 gateway of group `{group}`");
+                SettingsFault { field, why }
+            }));
+        }
+        if faults.is_empty() { Ok(routes) } else { Err(faults) }
+    }
+
+    /// The group that a mail from `origin` to `rcpt_to` is for.
+    ///
+    /// # Errors
+    /// [`NoRoute`]: it is refused.
+    pub fn group(&self, rcpt_to: &str, origin: &Origin<'_>) -> Result<&GroupName, NoRoute> {
+        let rcpt_to = rcpt_to.to_ascii_lowercase();
+        if let Some(group) = by_address(&self.receivers, &rcpt_to) {
+            return Ok(group);
+        }
+        if !domain_of(&rcpt_to).is_some_and(|domain| self.domains.contains(&domain)) {
+            return Err(NoRoute::Relay);
+        }
+        let found = self
+            .by_peer(origin)
+            .or_else(|| by_address(&self.senders, &origin.mail_from.to_ascii_lowercase()));
+        found.ok_or(NoRoute::UnknownRecipient)
+    }
+
+    fn know_gateway(&mut self, settings: &Mm4Settings, faults: &mut Vec<SettingsFault>) {
+        let group = &settings.gateway.group;
+        let own = [settings.system_mailbox()];
+        for address in own.iter().chain(&settings.inbound.addresses) {
+            let address = address.to_ascii_lowercase();
+            self.domains.extend(domain_of(&address));
+            match self.receivers.insert(address.clone(), group.clone()) {
+                Some(other) if other != *group => faults.push(SettingsFault {
+                    field: "inbound.addresses",
+                    why: format!("`{address}` is claimed by the groups `{other}` and `{group}`"),
+                }),
+                _ => {}
+            }
+        }
+        let domains = [Some(&settings.outbound.local_domain), settings.inbound.host.as_ref()];
+        self.domains.extend(domains.into_iter().flatten().map(|domain| domain.to_ascii_lowercase()));
+    }
+
+    fn by_peer(&self, origin: &Origin<'_>) -> Option<&GroupName> {
+        let address = origin.address.to_canonical();
+        let network = self.networks.iter().find(|(network, _)| network.contains(&address));
+        network.map(|(_, group)| group).or_else(|| self.hosts.get(&origin.host.to_ascii_lowercase()))
+    }
+}
+
+/// The whole address, else all of its domain. Both in lower case already.
+fn by_address<'a>(table: &'a HashMap<String, GroupName>, address: &str) -> Option<&'a GroupName> {
+    let of_domain = || address.rfind('@').and_then(|at| table.get(&address[at..]));
+    table.get(address).or_else(of_domain)
+}
+
+fn domain_of(address: &str) -> Option<String> {
+    address.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::settings;
+
+    const FROM: Origin<'static> =
+        Origin { address: IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3)), host: "mmsc.x", mail_from: "" };
+
+    fn gateway(group: &str, system: &str) -> Mm4Settings {
+        let mut settings = settings();
+        settings.gateway.group = group.parse().unwrap();
+        settings.outbound.originator_address = system.into();
+        settings
+    }
+
+    fn routes(tables: &str) -> Result<Routes, Vec<SettingsFault>> {
+        let gateways = [gateway("east", "east"), gateway("west", "west")];
+        Routes::new(&toml::from_str(tables).unwrap(), &gateways)
+    }
+
+    fn group(routes: &Routes, rcpt_to: &str, origin: Origin<'_>) -> Result<String, NoRoute> {
+        routes.group(rcpt_to, &origin).map(ToString::to_string)
+    }
+
+    #[test]
+    fn the_system_mailboxes_are_receivers() {
+        let routes = routes("").unwrap();
+        assert_eq!(group(&routes, "East@MMS.own.example", FROM).as_deref(), Ok("east"));
+        assert_eq!(group(&routes, "west@mms.own.example", FROM).as_deref(), Ok("west"));
+        assert_eq!(group(&routes, "north@mms.own.example", FROM), Err(NoRoute::UnknownRecipient));
+    }
+
+    #[test]
+    fn receiver_comes_before_peer_before_sender() {
+        let routes = routes(
+            "[receivers]\n\"@r.own.example\" = \"west\"\n\
+             [peers]\n\"10.0.0.0/8\" = \"west\"\n\"10.1.2.0/24\" = \"east\"\n\"mmsc.y\" = \"west\"\n\
+             [senders]\n\"@carrier.example\" = \"west\"\n\"a@carrier.example\" = \"east\"",
+        )
+        .unwrap();
+        assert_eq!(group(&routes, "+1/TYPE=PLMN@r.own.example", FROM).as_deref(), Ok("west"));
+        let number = "+15555550101/TYPE=PLMN@mms.own.example";
+        assert_eq!(group(&routes, number, FROM).as_deref(), Ok("east"), "the longest prefix");
+        let elsewhere = Origin { address: "192.0.2.1".parse().unwrap(), ..FROM };
+        assert_eq!(group(&routes, number, elsewhere), Err(NoRoute::UnknownRecipient));
+        assert_eq!(group(&routes, number, Origin { host: "MMSC.Y", ..elsewhere }).as_deref(), Ok("west"));
+        let sender = |mail_from| Origin { mail_from, ..elsewhere };
+        assert_eq!(group(&routes, number, sender("A@carrier.example")).as_deref(), Ok("east"));
+        assert_eq!(group(&routes, number, sender("b@carrier.example")).as_deref(), Ok("west"));
+    }
+
+    #[test]
+    fn no_table_makes_a_relay() {
+        let routes =
+            routes("[peers]\n\"0.0.0.0/0\" = \"east\"\n[senders]\n\"@x.example\" = \"east\"").unwrap();
+        let origin = Origin { mail_from: "a@x.example", ..FROM };
+        for foreign in ["victim@mail.example", "victim@mms.own.example@mail.example", "victim", "a@"] {
+            assert_eq!(group(&routes, foreign, origin), Err(NoRoute::Relay), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn contradictions_are_faults() {
+        let same = [gateway("east", "system"), gateway("west", "system")];
+        assert_eq!(
+            Routes::new(&ReceiverSettings::default(), &same).unwrap_err()[0].field,
+            "inbound.addresses"
+        );
+        assert_eq!(routes("[peers]\n\"10.0.0.1\" = \"north\"").unwrap_err()[0].field, "peers");
+    }
+}

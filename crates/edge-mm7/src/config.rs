@@ -1,0 +1,617 @@
+//! Settings of a gateway file whose protocol is MM7.
+//!
+//! Answers for their names, forms and defaults, and for telling an operator what is wrong with them.
+//! `gateway.default.toml` beside this file names every one.
+
+mod check;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use mmsgw_domain::{ByteSize, Span};
+use mmsgw_engine::config::{FeaturesSection, GatewaySection};
+use mmsgw_mm7::Namespace;
+use mmsgw_mm7::version::{BASE, KNOWN};
+use mmsgw_net::ClientTlsSettings;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+pub use check::SettingFault;
+
+/// A commented gateway file that names every setting and states the defaults.
+pub const REFERENCE: &str = include_str!("gateway.default.toml");
+
+/// A whole gateway file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mm7Settings {
+    /// Which group this is and how hard it works; `vaspid` and `vasid` are stated in each request.
+    pub gateway: GatewaySection,
+    /// The way to the MMSC.
+    pub outbound: Outbound,
+    /// What the MMSC posts to us.
+    #[serde(default)]
+    pub inbound: Inbound,
+    /// How numbers are written.
+    #[serde(default)]
+    pub addressing: Addressing,
+    /// What is asked of the carrier, and what is answered to it.
+    #[serde(default)]
+    pub features: FeaturesSection,
+    /// What this MMSC is particular about.
+    #[serde(default)]
+    pub dialect: Dialect,
+}
+
+/// Section `[outbound]`: the way to the MMSC.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Outbound {
+    /// URL of the MMSC. Without a scheme it is `https` where `secure_connection` is true, else `http`.
+    pub remote_host: String,
+    /// True demands `https`.
+    pub secure_connection: bool,
+    /// User name for HTTP Basic authentication (RFC 7617).
+    pub username: Option<String>,
+    /// Password for HTTP Basic authentication.
+    pub password: Option<SecretString>,
+    /// File that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Token for HTTP Bearer authentication (RFC 6750).
+    pub bearer_token: Option<SecretString>,
+    /// File that holds the token.
+    pub bearer_token_file: Option<PathBuf>,
+    /// How to authenticate; absent: with what is given, a token before a user name.
+    pub auth: Option<AuthScheme>,
+    /// Value of SOAPAction, sent in quotes (SOAP 1.1 clause 6.1.1). Some MMSCs want the namespace.
+    pub soap_action: String,
+    /// Time for a whole exchange, from the connection to the last octet of the answer.
+    pub timeout: Span,
+    /// Time for look-up, TCP and TLS together.
+    pub connect_timeout: Span,
+    /// Most connections to the MMSC; absent: as many as the group's `window`.
+    pub connections: Option<usize>,
+    /// Octets of rendered content kept in memory for messages that share it.
+    pub content_cache: ByteSize,
+    /// Authorities, client certificate and server name.
+    pub tls: ClientTlsSettings,
+}
+
+impl Default for Outbound {
+    fn default() -> Self {
+        Self {
+            remote_host: String::new(),
+            secure_connection: false,
+            username: None,
+            password: None,
+            password_file: None,
+            bearer_token: None,
+            bearer_token_file: None,
+            auth: None,
+            soap_action: String::new(),
+            timeout: Span::secs(30),
+            connect_timeout: Span::secs(5),
+            connections: None,
+            content_cache: ByteSize(32 << 20),
+            tls: ClientTlsSettings::default(),
+        }
+    }
+}
+
+/// How a request proves who it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuthScheme {
+    /// Not at all in HTTP; the VASPID or a client certificate do.
+    None,
+    /// HTTP Basic.
+    Basic,
+    /// HTTP Bearer.
+    Bearer,
+}
+
+/// Section `[inbound]`: what the MMSC posts to us, and how it proves who it is. Where several ways to prove
+/// it are given, one of them is enough; `allow` must be met besides. Without any of them only this host
+/// itself may post.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inbound {
+    /// User name that the MMSC shows (HTTP Basic).
+    pub username: Option<String>,
+    /// Password that the MMSC shows.
+    pub password: Option<SecretString>,
+    /// File that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Token that the MMSC shows (HTTP Bearer).
+    pub bearer_token: Option<SecretString>,
+    /// File that holds the token.
+    pub bearer_token_file: Option<PathBuf>,
+    /// SHA-256 of client certificates that the MMSC may show, in hexadecimal, colons allowed.
+    pub client_certificates: Vec<String>,
+    /// Networks that the MMSC may post from, such as `192.0.2.0/24`.
+    pub allow: Vec<IpNet>,
+    /// Refuse requests that state another VASPID than the one in `[gateway]`.
+    pub check_vaspid: bool,
+    /// Refuse requests that state another MMSRelayServerID.
+    pub relay_server_id: Option<String>,
+    /// A path of its own besides `/mmsgw/v1/mms/inbound/<group>`.
+    pub path: Option<String>,
+    /// Octets of the largest request taken.
+    pub max_body: ByteSize,
+    /// Answer faults with HTTP status 200 where SOAP 1.1 clause 6.2 wants 500.
+    pub faults_with_200: bool,
+    /// Messages that come in are posted to this URL of the application.
+    pub mms_received_url: Option<String>,
+    /// Directory for media of messages that come in.
+    pub media_repo: Option<PathBuf>,
+    /// Start of the URLs under which an application finds those media.
+    pub media_url_prefix: Option<String>,
+}
+
+impl Default for Inbound {
+    fn default() -> Self {
+        Self {
+            username: None,
+            password: None,
+            password_file: None,
+            bearer_token: None,
+            bearer_token_file: None,
+            client_certificates: Vec::new(),
+            allow: Vec::new(),
+            check_vaspid: false,
+            relay_server_id: None,
+            path: None,
+            max_body: ByteSize(10_000_000),
+            faults_with_200: false,
+            mms_received_url: None,
+            media_repo: None,
+            media_url_prefix: None,
+        }
+    }
+}
+
+/// Section `[addressing]`: how numbers are written. Short codes and mail addresses stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Addressing {
+    /// Put before the digits of a recipient unless they start so already; empty: digits alone.
+    pub dest_prefix: String,
+    /// Put behind a recipient's number. With an `@` in it the whole is an RFC2822Address.
+    pub dest_suffix: String,
+    /// Put before the digits of the origin unless they start so already; empty: digits alone.
+    pub origin_prefix: String,
+    /// Put behind the origin's number.
+    pub origin_suffix: String,
+}
+
+impl Default for Addressing {
+    fn default() -> Self {
+        Self {
+            dest_prefix: "+".into(),
+            dest_suffix: String::new(),
+            origin_prefix: "+".into(),
+            origin_suffix: String::new(),
+        }
+    }
+}
+
+/// Section `[dialect]`: what this MMSC is particular about.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dialect {
+    /// Schema of the requests, such as `REL-6-MM7-1-4`, or a whole namespace; absent: as is usual with the
+    /// `version` in `[gateway]`.
+    pub namespace: Option<String>,
+    /// How elements get their namespace: `default` or `mm7`.
+    pub prefix_style: PrefixStyle,
+    /// SenderAddress as bare text, as MMSCs at the level of MM7 5.2.0 want it.
+    pub bare_sender: bool,
+    /// Transfer coding of the parts: `binary` or `base64`.
+    pub transfer: PartTransfer,
+    /// How the parts stand in the content: `nested`, `mixed` or `single`.
+    pub content_layout: ContentLayout,
+    /// Put `/TYPE=PLMN` behind every number.
+    pub number_type_suffix: bool,
+    /// ServiceCode of each message, for billing.
+    pub service_code: Option<String>,
+    /// State the LinkedID of messages that answer another one.
+    pub linked_id: bool,
+    /// State the time of submission (TimeStamp).
+    pub time_stamp: bool,
+    /// An answer of HTTP 2xx without a body means success.
+    pub empty_200_is_success: bool,
+    /// StatusCodes after which a message is tried again.
+    pub retry_statuses: Vec<u16>,
+    /// HTTP statuses of answers without SOAP after which a message is tried again: `429`, or `5xx` for a
+    /// whole class. 401, 403 and 407 are always tried again, as the operator can mend them.
+    pub retry_http: Vec<HttpStatuses>,
+}
+
+impl Default for Dialect {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            prefix_style: PrefixStyle::Default,
+            bare_sender: false,
+            transfer: PartTransfer::Binary,
+            content_layout: ContentLayout::Nested,
+            number_type_suffix: false,
+            service_code: None,
+            linked_id: true,
+            time_stamp: false,
+            empty_200_is_success: false,
+            retry_statuses: vec![3000, 3510, 4000, 4006],
+            retry_http: vec![HttpStatuses::one(408), HttpStatuses::one(429), HttpStatuses::class(5)],
+        }
+    }
+}
+
+/// How elements get their namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrefixStyle {
+    /// A default namespace, no prefixes.
+    Default,
+    /// Prefix `mm7`.
+    Mm7,
+}
+
+/// Transfer coding of parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PartTransfer {
+    /// Octets as they are.
+    Binary,
+    /// Base64, a third longer.
+    Base64,
+}
+
+/// How the parts stand in the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentLayout {
+    /// multipart/related where a presentation comes first, else multipart/mixed.
+    Nested,
+    /// Always multipart/mixed.
+    Mixed,
+    /// A part that is alone stands without a multipart; more of them as in `nested`.
+    Single,
+}
+
+/// An HTTP status or a class of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct HttpStatuses {
+    first: u16,
+    last: u16,
+}
+
+impl HttpStatuses {
+    const fn one(status: u16) -> Self {
+        Self { first: status, last: status }
+    }
+
+    const fn class(digit: u16) -> Self {
+        Self { first: digit * 100, last: digit * 100 + 99 }
+    }
+
+    /// Whether `status` is meant.
+    pub fn contains(self, status: u16) -> bool {
+        (self.first..=self.last).contains(&status)
+    }
+}
+
+impl TryFrom<String> for HttpStatuses {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let bad = || format!("`{text}` is no HTTP status: write one as in `429`, or a class as in `5xx`");
+        let (digits, make): (&str, fn(u16) -> Self) = match text.strip_suffix("xx") {
+            Some(digit) => (digit, Self::class),
+            None => (&text, Self::one),
+        };
+        let made = make(digits.parse::<u16>().ok().filter(|n| *n < 600).ok_or_else(bad)?);
+        if (300..600).contains(&made.first) { Ok(made) } else { Err(bad()) }
+    }
+}
+
+/// A secret that cannot be read from its file.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {}: {why}", file.display())]
+pub struct SecretError {
+    /// Section and key.
+    pub key: &'static str,
+    /// The file.
+    pub file: PathBuf,
+    /// Why not.
+    pub why: String,
+}
+
+/// What is shown to the other side, or demanded of it.
+#[derive(Clone)]
+pub(crate) enum Credential {
+    Basic { username: String, password: SecretString },
+    Bearer(SecretString),
+}
+
+impl Mm7Settings {
+    /// The namespace of the requests.
+    pub(crate) fn namespace(&self) -> Namespace {
+        match self.dialect.namespace.as_deref().filter(|name| !name.is_empty()) {
+            Some(name) => Namespace::from_uri(name).unwrap_or_else(|| Namespace::named(name)),
+            None => usual_namespace(&self.gateway.version),
+        }
+    }
+}
+
+/// The namespace usual with a version; for versions that no schema has, the last one of their release.
+fn usual_namespace(version: &str) -> Namespace {
+    let known = KNOWN.iter().find(|(_, usual)| *usual == version).map(|(schema, _)| *schema);
+    let last = if version.starts_with("5.") { "REL-5-MM7-1-5" } else { "REL-6-MM7-1-4" };
+    Namespace::from_uri(&format!("{BASE}{}", known.unwrap_or(last))).unwrap_or_default()
+}
+
+impl Outbound {
+    /// The MMSC's URL.
+    pub(crate) fn url(&self) -> Result<Url, SettingFault> {
+        let fault = |why: String| SettingFault { key: "outbound.remote_host", why };
+        let text = self.remote_host.trim();
+        if text.is_empty() {
+            return Err(fault(
+                "is missing; write the URL of the MMSC, as in \"https://mmsc.example/mm7\"".into(),
+            ));
+        }
+        let scheme = if self.secure_connection { "https" } else { "http" };
+        let whole = if text.contains("://") { text.to_owned() } else { format!("{scheme}://{text}") };
+        let url: Url = whole.parse().map_err(|error| fault(format!("`{text}` is no URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(fault(format!("`{text}` is no http or https URL")));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(fault("must not hold credentials; write them as `username` and `password`".into()));
+        }
+        if self.secure_connection && url.scheme() != "https" {
+            return Err(fault("is http, but `secure_connection` demands https".into()));
+        }
+        Ok(url)
+    }
+
+    /// What to show to the MMSC.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn credential(&self) -> Result<Option<Credential>, SecretError> {
+        let token = || {
+            let token = secret("outbound.bearer_token_file", &self.bearer_token, &self.bearer_token_file)?;
+            Ok(token.map(Credential::Bearer))
+        };
+        let basic = || {
+            let password = secret("outbound.password_file", &self.password, &self.password_file)?;
+            Ok(self
+                .username
+                .clone()
+                .zip(password)
+                .map(|(username, password)| Credential::Basic { username, password }))
+        };
+        match self.auth {
+            Some(AuthScheme::None) => Ok(None),
+            Some(AuthScheme::Basic) => basic(),
+            Some(AuthScheme::Bearer) => token(),
+            None => Ok(token()?.or(basic()?)),
+        }
+    }
+}
+
+impl Inbound {
+    /// What the MMSC may show; any of them is enough.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn credentials(&self) -> Result<Vec<Credential>, SecretError> {
+        let token = secret("inbound.bearer_token_file", &self.bearer_token, &self.bearer_token_file)?;
+        let password = secret("inbound.password_file", &self.password, &self.password_file)?;
+        let user = self.username.clone().zip(password);
+        let basic = user.map(|(username, password)| Credential::Basic { username, password });
+        Ok(token.map(Credential::Bearer).into_iter().chain(basic).collect())
+    }
+
+    /// The fingerprints of client certificates; those that are none were found by the check.
+    pub(crate) fn fingerprints(&self) -> Vec<[u8; 32]> {
+        self.client_certificates.iter().filter_map(|text| fingerprint(text)).collect()
+    }
+}
+
+/// Hides what it holds.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Basic { .. } => "Basic",
+            Self::Bearer(_) => "Bearer",
+        })
+    }
+}
+
+/// A secret as given, or from its file less the line break at the end.
+fn secret(
+    key: &'static str,
+    given: &Option<SecretString>,
+    file: &Option<PathBuf>,
+) -> Result<Option<SecretString>, SecretError> {
+    match (given, file) {
+        (Some(secret), _) => Ok(Some(secret.clone())),
+        (None, Some(file)) => read_secret(key, file).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read_secret(key: &'static str, file: &Path) -> Result<SecretString, SecretError> {
+    let fault = |why: String| SecretError { key, file: file.to_owned(), why };
+    let size = std::fs::metadata(file).map_err(|error| fault(error.to_string()))?.len();
+    if size > MAX_SECRET {
+        return Err(fault(format!("holds {size} octets, more than any secret")));
+    }
+    let text = SecretString::from(std::fs::read_to_string(file).map_err(|error| fault(error.to_string()))?);
+    let line = text.expose_secret().trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        return Err(fault("is empty".into()));
+    }
+    Ok(SecretString::from(line))
+}
+
+fn fingerprint(text: &str) -> Option<[u8; 32]> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect::<String>().to_ascii_lowercase();
+    digits.parse::<mmsgw_domain::Digest>().ok().map(|digest| *digest.as_bytes())
+}
+
+const MAX_SECRET: u64 = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Mm7Settings {
+        toml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+
+    const LEAST: &str = "[gateway]\nprotocol = 'MM7'\nversion = '6.8.0'\nname = 'east'\ngroup = 'carrier'\n\
+        [outbound]\nremote_host = 'https://mmsc.example/mm7'\n";
+
+    fn faults(text: &str) -> Vec<String> {
+        let faults = parse(text).check().err().unwrap_or_default();
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_reference_states_the_defaults() {
+        assert_eq!(format!("{:?}", parse(REFERENCE)), format!("{:?}", parse(LEAST)));
+        assert_eq!(parse(REFERENCE).check(), Ok(()));
+        // Settings without a default stand behind `#`; with them the file must still be one.
+        let all: Vec<_> = REFERENCE.lines().map(|line| line.strip_prefix("#:").unwrap_or(line)).collect();
+        assert!(all.len() > 60);
+        parse(&all.join("\n"));
+    }
+
+    /// Every key of a section, as serde tells when it meets an unknown one.
+    fn keys(section: &str) -> Vec<String> {
+        let error = match section {
+            "gateway" => toml::from_str::<GatewaySection>("unknown-key = 1").err(),
+            "outbound" => toml::from_str::<Outbound>("unknown-key = 1").err(),
+            "outbound.tls" => toml::from_str::<ClientTlsSettings>("unknown-key = 1").err(),
+            "inbound" => toml::from_str::<Inbound>("unknown-key = 1").err(),
+            "addressing" => toml::from_str::<Addressing>("unknown-key = 1").err(),
+            "features" => toml::from_str::<FeaturesSection>("unknown-key = 1").err(),
+            _ => toml::from_str::<Dialect>("unknown-key = 1").err(),
+        };
+        let text = error.unwrap().message().to_owned();
+        text.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_reference_names_every_setting() {
+        for section in ["gateway", "outbound", "outbound.tls", "inbound", "addressing", "features", "dialect"]
+        {
+            let start = REFERENCE.find(&format!("\n[{section}]\n")).expect(section) + section.len() + 4;
+            let text = REFERENCE[start..].split("\n[").next().unwrap();
+            let keys = keys(section);
+            assert!(keys.len() >= 4, "{section}: {keys:?}");
+            for key in keys.iter().filter(|key| *key != "tls") {
+                let named = text.lines().any(|line| {
+                    let line = line.strip_prefix("#:").unwrap_or(line).trim_start();
+                    line.strip_prefix(key.as_str()).is_some_and(|rest| rest.starts_with(" ="))
+                });
+                assert!(named, "[{section}] {key} is not in the reference");
+            }
+        }
+    }
+
+    #[test]
+    fn faults_name_the_key_and_the_remedy() {
+        assert_eq!(faults(LEAST), Vec::<String>::new());
+        for (line, want) in [
+            ("secure_connection = true", None),
+            ("soap_action = 'a\"b'", Some("outbound.soap_action")),
+            ("username = 'u'", Some("outbound.username: needs `password`")),
+            ("password = 'p'", Some("outbound.username: is missing")),
+            ("username = 'a:b'\npassword = 'p'", Some("RFC 7617")),
+            ("auth = 'bearer'", Some("outbound.auth")),
+            ("timeout = 0", Some("outbound.timeout")),
+            ("connections = 0", Some("outbound.connections")),
+            ("[inbound]\nclient_certificates = ['12:34']", Some("fingerprint")),
+            ("[inbound]\npath = 'mm7'", Some("inbound.path")),
+            ("[inbound]\ncheck_vaspid = true", Some("needs `vaspid`")),
+            ("[addressing]\ndest_prefix = \"\\n\"", Some("addressing.dest_prefix")),
+            ("[dialect]\nretry_statuses = [1000]", Some("dialect.retry_statuses")),
+            ("[dialect]\nnamespace = 'a b'", Some("dialect.namespace")),
+        ] {
+            let found = faults(&format!("{LEAST}{line}\n"));
+            match want {
+                None => assert_eq!(found, Vec::<String>::new(), "{line}"),
+                Some(want) => assert!(found.len() == 1 && found[0].contains(want), "{line}: {found:?}"),
+            }
+        }
+        for (host, want) in [
+            ("", "is missing"),
+            ("ftp://mmsc.example", "http or https"),
+            ("http://u:p@mmsc.example", "credentials"),
+            ("http://[", "no URL"),
+        ] {
+            let text = LEAST.replace("https://mmsc.example/mm7", host);
+            assert!(faults(&text)[0].contains(want), "{host}: {:?}", faults(&text));
+        }
+        let plain = LEAST.replace("https:", "http:") + "secure_connection = true\n";
+        assert!(faults(&plain)[0].contains("demands https"));
+    }
+
+    #[test]
+    fn unknown_keys_and_odd_values_are_refused_by_name() {
+        for bad in [
+            "retries = 3",
+            "timeout = 'soon'",
+            "[dialect]\nretry_http = ['2xx']",
+            "[dialect]\ntransfer = '8bit'",
+        ] {
+            assert!(toml::from_str::<Mm7Settings>(&format!("{LEAST}{bad}\n")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_namespace_follows_the_version_unless_it_is_named() {
+        let namespace = |version: &str, dialect: &str| {
+            parse(&format!("{}{dialect}", LEAST.replace("6.8.0", version))).namespace().schema().to_owned()
+        };
+        assert_eq!(namespace("6.8.0", ""), "REL-6-MM7-1-4");
+        assert_eq!(namespace("5.3.0", ""), "REL-5-MM7-1-1");
+        assert_eq!(namespace("5.9.0", ""), "REL-5-MM7-1-5");
+        assert_eq!(namespace("6.7.0", ""), "REL-6-MM7-1-4");
+        assert_eq!(namespace("5.3.0", "[dialect]\nnamespace = 'REL-5-MM7-1-2'\n"), "REL-5-MM7-1-2");
+        let whole = format!("[dialect]\nnamespace = '{BASE}REL-5-MM7-1-0'\n");
+        assert_eq!(namespace("5.3.0", &whole), "REL-5-MM7-1-0");
+    }
+
+    #[test]
+    fn a_host_without_scheme_gets_one() {
+        let url = |text: &str| parse(text).outbound.url().unwrap().to_string();
+        let bare = LEAST.replace("https://", "");
+        assert_eq!(url(&bare), "http://mmsc.example/mm7");
+        assert_eq!(url(&format!("{bare}secure_connection = true\n")), "https://mmsc.example/mm7");
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_never_show() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("token");
+        std::fs::write(&file, "s3cret\r\n").unwrap();
+        let text = format!("{LEAST}bearer_token_file = '{}'\n", file.display());
+        let settings = parse(&text);
+        let Some(Credential::Bearer(token)) = settings.outbound.credential().unwrap() else { panic!() };
+        assert_eq!(token.expose_secret(), "s3cret");
+        let shown = parse(&format!("{LEAST}username = 'u'\npassword = 's3cret'\n"));
+        assert!(!format!("{shown:?} {:?}", shown.outbound.credential()).contains("s3cret"));
+        std::fs::write(&file, "\n").unwrap();
+        assert!(settings.outbound.credential().unwrap_err().to_string().contains("is empty"));
+        std::fs::remove_file(&file).unwrap();
+        assert!(settings.outbound.credential().is_err());
+    }
+}

@@ -1,0 +1,24 @@
+//! MM7 out and in: SOAP over HTTP (3GPP TS 23.140 clause 8.7).
+//!
+//! Out: [`Mm7Gateway`] posts a SubmitReq for each message and turns the answer into a verdict; it also
+//! reads the reports that came in. In: [`router`] takes what an MMSC posts, keeps it through the engine's
+//! door, and only then answers.
+//!
+//! Where to look: `translate` is the one place where words of the domain become words of MM7 and back;
+//! `render` keeps rendered content for the messages that share it; `verdict` is the one table that says
+//! what an answer means; `auth` says who may post to us. Settings of a gateway file are in [`config`].
+//! Nothing here knows the store, retries by itself, or decides when a message is sent.
+
+mod auth;
+pub mod config;
+mod receive;
+mod render;
+mod send;
+#[cfg(test)]
+mod testing;
+mod translate;
+mod verdict;
+
+pub use config::{Mm7Settings, SecretError, SettingFault};
+pub use receive::{Receiver, router};
+pub use send::{GatewayError, Mm7Gateway};

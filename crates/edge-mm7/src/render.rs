@@ -1,0 +1,237 @@
+//! The content of messages as MIME, rendered once and shared by the messages that have it.
+//!
+//! Keyed by revision, which never changes. The first message that needs a revision renders it while the
+//! others wait; what was rendered stays in memory up to a bound.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mmsgw_domain::{Part, RevisionId};
+use mmsgw_engine::Content;
+use mmsgw_mime::MediaType;
+use mmsgw_mime::write::{Entity, Layout, Leaf, Transfer, WriteError, boundary_for, entity};
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use crate::config::{ContentLayout, Dialect, PartTransfer};
+
+/// Content-ID of the content beside the envelope.
+pub(crate) const CONTENT_ID: &str = "content";
+
+/// Renders content and keeps it.
+pub(crate) struct Renderer {
+    layout: ContentLayout,
+    transfer: Transfer,
+    limit: usize,
+    shelf: Mutex<Shelf>,
+}
+
+/// Why content cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RenderError {
+    #[error("the content type `{content_type}` of part `{name}` is none")]
+    MediaType { name: String, content_type: String },
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+#[derive(Default)]
+struct Shelf {
+    slots: HashMap<RevisionId, Slot>,
+    weight: usize,
+    clock: u64,
+}
+
+struct Slot {
+    cell: Arc<OnceCell<Arc<Entity>>>,
+    weight: usize,
+    used: u64,
+}
+
+impl Renderer {
+    /// Keeps up to `limit` octets.
+    pub(crate) fn new(dialect: &Dialect, limit: usize) -> Self {
+        let transfer = match dialect.transfer {
+            PartTransfer::Binary => Transfer::Binary,
+            PartTransfer::Base64 => Transfer::Base64,
+        };
+        Self { layout: dialect.content_layout, transfer, limit, shelf: Mutex::default() }
+    }
+
+    /// The content as one body; none where there are no parts.
+    pub(crate) async fn content(&self, content: &Content) -> Result<Option<Arc<Entity>>, RenderError> {
+        if content.bodies.is_empty() {
+            return Ok(None);
+        }
+        let revision = content.revision();
+        let cell = self.cell(revision);
+        let rendered = cell.get_or_try_init(async || self.render(content).map(Arc::new)).await;
+        self.settle(revision, rendered.as_ref().map_or(0, |entity| entity.body.len()) + SLOT_OCTETS);
+        rendered.map(|entity| Some(Arc::clone(entity)))
+    }
+
+    fn render(&self, content: &Content) -> Result<Entity, RenderError> {
+        let leaves = leaves(content)?;
+        let layout = match (self.layout, leaves.as_slice()) {
+            (ContentLayout::Single, [_]) => Layout::Single,
+            (ContentLayout::Nested | ContentLayout::Single, [first, ..]) if first.media_type.is_smil() => {
+                let root_type = first.media_type.essence().to_owned();
+                Layout::Related { start: first.content_id.clone(), root_type }
+            }
+            _ => Layout::Mixed,
+        };
+        let boundary = boundary_for(&leaves, &content.revision().to_string());
+        let mut entity = entity(&leaves, layout, self.transfer, &boundary)?;
+        // It becomes a header as it stands.
+        entity.content_location =
+            entity.content_location.filter(|name| name.bytes().all(|b| matches!(b, b' '..=b'~')));
+        Ok(entity)
+    }
+
+    fn cell(&self, revision: RevisionId) -> Arc<OnceCell<Arc<Entity>>> {
+        let mut shelf = self.shelf.lock();
+        shelf.clock += 1;
+        let used = shelf.clock;
+        let fresh = || Slot { cell: Arc::default(), weight: 0, used };
+        let slot = shelf.slots.entry(revision).or_insert_with(fresh);
+        slot.used = used;
+        Arc::clone(&slot.cell)
+    }
+
+    /// Notes what a revision weighs and makes room: the least lately used ones go first. One in use stays
+    /// alive with its users.
+    fn settle(&self, revision: RevisionId, weight: usize) {
+        let mut shelf = self.shelf.lock();
+        if let Some(slot) = shelf.slots.get_mut(&revision) {
+            let before = std::mem::replace(&mut slot.weight, weight);
+            shelf.weight = shelf.weight - before + weight;
+        }
+        while shelf.weight > self.limit || shelf.slots.len() > MAX_SLOTS {
+            let Some(oldest) = shelf.slots.iter().min_by_key(|(_, slot)| slot.used).map(|(id, _)| *id) else {
+                break;
+            };
+            shelf.weight -= shelf.slots.remove(&oldest).map_or(0, |slot| slot.weight);
+        }
+    }
+}
+
+fn leaves(content: &Content) -> Result<Vec<Leaf>, RenderError> {
+    let mut taken: HashSet<String> = HashSet::from([CONTENT_ID.to_owned()]);
+    content.parts().enumerate().map(|(index, (part, body))| leaf(part, body, index, &mut taken)).collect()
+}
+
+fn leaf(part: &Part, body: &Bytes, index: usize, taken: &mut HashSet<String>) -> Result<Leaf, RenderError> {
+    let bad = |_| RenderError::MediaType { name: part.name.clone(), content_type: part.content_type.clone() };
+    let mut media_type: MediaType = part.content_type.parse().map_err(bad)?;
+    let is_text = media_type.essence().starts_with("text/");
+    if is_text && media_type.param("charset").is_none() && std::str::from_utf8(body).is_ok() {
+        media_type = media_type.with_param("charset", "utf-8");
+    }
+    Ok(Leaf {
+        media_type,
+        name: Some(part.name.clone()),
+        content_id: content_id(&part.name, index, taken),
+        content_location: Some(part.name.clone()),
+        body: body.clone(),
+    })
+}
+
+/// The name itself where it can be one, so that a presentation finds `cid:name`; else made from the
+/// position. No two parts have the same.
+fn content_id(name: &str, index: usize, taken: &mut HashSet<String>) -> String {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-._~@+=".contains(&b);
+    let good = (1..=100).contains(&name.len()) && name.bytes().all(legal);
+    if good && taken.insert(name.to_owned()) {
+        return name.to_owned();
+    }
+    let made = (index..).map(|number| format!("part-{number}")).find(|id| taken.insert(id.clone()));
+    made.unwrap_or_default()
+}
+
+/// What a slot costs beside its body.
+const SLOT_OCTETS: usize = 1024;
+const MAX_SLOTS: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use mmsgw_mime::{Content as Mime, Limits, read_parts};
+
+    use super::*;
+    use crate::testing::{self, settings};
+
+    fn renderer(dialect: &str, limit: usize) -> Renderer {
+        Renderer::new(&settings(dialect).dialect, limit)
+    }
+
+    async fn rendered(dialect: &str, parts: &[(&str, &str, &[u8])]) -> Entity {
+        let content = testing::content(parts);
+        Entity::clone(&renderer(dialect, 1 << 20).content(&content).await.unwrap().unwrap())
+    }
+
+    const SMIL: (&str, &str, &[u8]) = ("s.smil", "application/smil", b"<smil/>");
+    const JPEG: (&str, &str, &[u8]) = ("a b\u{e9}.jpg", "image/jpeg", b"\xff\xd8\r\n--\0");
+    const TEXT: (&str, &str, &[u8]) = ("content", "text/plain", "\u{20ac}".as_bytes());
+
+    #[tokio::test]
+    async fn parts_come_back_octet_for_octet_in_either_coding() {
+        for dialect in ["", "[dialect]\ntransfer = 'base64'\n"] {
+            let entity = rendered(dialect, &[SMIL, JPEG, TEXT]).await;
+            assert!(
+                entity
+                    .content_type
+                    .starts_with("multipart/related; type=\"application/smil\"; start=\"<s.smil>\"")
+            );
+            let read = read_parts(&entity.content_type, entity.body.clone(), &Limits::DEFAULT).unwrap();
+            let Mime::Multipart(parts) = read.content else { panic!() };
+            for (part, (name, _, body)) in parts.iter().zip([SMIL, JPEG, TEXT]) {
+                assert_eq!(part.body().unwrap(), body);
+                assert_eq!(part.content_location().as_deref(), Some(name));
+            }
+            let ids: HashSet<_> = parts.iter().filter_map(mmsgw_mime::Entity::content_id).collect();
+            assert!(ids.len() == 3 && !ids.contains(CONTENT_ID), "{ids:?}");
+            assert_eq!(parts[2].media_type.param("charset"), Some("utf-8"));
+            assert_eq!(parts[0].media_type.param("charset"), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn layouts() {
+        let mixed = rendered("[dialect]\ncontent_layout = 'mixed'\n", &[SMIL, JPEG]).await;
+        assert!(mixed.content_type.starts_with("multipart/mixed"));
+        assert!(rendered("", &[JPEG]).await.content_type.starts_with("multipart/mixed"));
+        let single = rendered("[dialect]\ncontent_layout = 'single'\n", &[JPEG]).await;
+        assert!(single.content_type.starts_with("image/jpeg;"));
+        assert_eq!((single.content_location, &single.body[..]), (None, JPEG.2));
+        let two = rendered("[dialect]\ncontent_layout = 'single'\n", &[SMIL, JPEG]).await;
+        assert!(two.content_type.starts_with("multipart/related"));
+    }
+
+    #[tokio::test]
+    async fn what_is_shared_is_rendered_once_and_memory_is_bounded() {
+        let content = testing::content(&[("a.bin", "image/png", &[7; 10_000])]);
+        let renderer = renderer("", 25_000);
+        let (first, second) = tokio::join!(renderer.content(&content), renderer.content(&content));
+        let first = first.unwrap().unwrap();
+        assert!(Arc::ptr_eq(&first, &second.unwrap().unwrap()));
+        for _ in 0..5 {
+            renderer.content(&testing::content(&[("a.bin", "image/png", &[7; 10_000])])).await.unwrap();
+            renderer.content(&content).await.unwrap();
+        }
+        assert!(
+            Arc::ptr_eq(&first, &renderer.content(&content).await.unwrap().unwrap()),
+            "in use, and thrown out"
+        );
+        let shelf = renderer.shelf.lock();
+        let weight: usize = shelf.slots.values().map(|slot| slot.weight).sum();
+        assert!(weight == shelf.weight && weight <= 25_000 && shelf.slots.len() == 2);
+    }
+
+    #[tokio::test]
+    async fn content_that_cannot_be_written_is_said_so() {
+        let content = testing::content(&[("x", "no type", b"")]);
+        let error = renderer("", 1000).content(&content).await.unwrap_err();
+        assert!(matches!(error, RenderError::MediaType { .. }));
+        assert!(renderer("", 1000).content(&testing::content(&[])).await.unwrap().is_none());
+    }
+}

@@ -1,0 +1,259 @@
+//! The way out: one POST per message over connections that stay open.
+//!
+//! Answers for the exchange: what is sent, how long it may take, how much of the answer is read. What the
+//! answer means is said in `verdict`, what stands in the request in `translate` and `render`.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use http::{HeaderName, Method};
+use hyper::body::{Body, Frame, SizeHint};
+use mmsgw_domain::{Code, InstanceId, IntakeJob, Timestamp};
+use mmsgw_engine::{Answer, Delivery, Gateway, Incoming, Outbound, Unreadable, Verdict};
+use mmsgw_mm7::{self as mm7, Packaged, Prefixes, WriteOptions};
+use mmsgw_net::{ClientError, HttpClient, HttpSettings, read_limited};
+use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::config::{Credential, Mm7Settings, PrefixStyle, SecretError, SettingFault};
+use crate::receive::limits;
+use crate::render::{CONTENT_ID, RenderError, Renderer};
+use crate::translate::Translator;
+use crate::verdict::{Heard, HttpAnswer, Judge};
+
+/// One instance's way to its MMSC.
+pub struct Mm7Gateway {
+    instance: InstanceId,
+    url: Url,
+    client: HttpClient,
+    credential: Option<Credential>,
+    soap_action: HeaderValue,
+    timeout: Duration,
+    connections: Semaphore,
+    options: WriteOptions,
+    translator: Translator,
+    renderer: Renderer,
+    judge: Judge,
+    limits: mm7::Limits,
+}
+
+/// Why a gateway cannot be made of its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Settings are wrong.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings(Vec<SettingFault>),
+    /// A file with a secret cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The TLS settings cannot be used.
+    #[error("outbound.tls: {0}")]
+    Client(#[from] ClientError),
+}
+
+impl Mm7Gateway {
+    /// Makes the instance; reads the files that the settings name, and connects to nobody yet.
+    ///
+    /// # Errors
+    /// [`GatewayError`], naming the setting.
+    pub fn new(settings: &Mm7Settings, instance: InstanceId) -> Result<Self, GatewayError> {
+        settings.check().map_err(GatewayError::Settings)?;
+        let outbound = &settings.outbound;
+        let connections =
+            outbound.connections.unwrap_or(settings.gateway.window).clamp(1, Semaphore::MAX_PERMITS);
+        let client = HttpClient::new(&HttpSettings {
+            connect_timeout: outbound.connect_timeout.0,
+            total_timeout: outbound.timeout.0,
+            pool_max_idle: connections,
+            tls: outbound.tls.clone(),
+            ..HttpSettings::default()
+        })?;
+        let translator = Translator::new(settings);
+        let fault = |fault| GatewayError::Settings(vec![fault]);
+        let action =
+            |_| fault(SettingFault { key: "outbound.soap_action", why: "cannot stand in a header".into() });
+        Ok(Self {
+            instance,
+            url: outbound.url().map_err(fault)?,
+            client,
+            credential: outbound.credential()?,
+            soap_action: HeaderValue::try_from(format!("\"{}\"", outbound.soap_action)).map_err(action)?,
+            timeout: outbound.timeout.0,
+            connections: Semaphore::new(connections),
+            options: WriteOptions {
+                prefixes: match settings.dialect.prefix_style {
+                    PrefixStyle::Default => Prefixes::None,
+                    PrefixStyle::Mm7 => Prefixes::Mm7,
+                },
+                bare_sender: settings.dialect.bare_sender,
+            },
+            renderer: Renderer::new(&settings.dialect, outbound.content_cache.as_usize()),
+            judge: Judge::new(&settings.dialect, translator.numbering.clone()),
+            translator,
+            limits: limits(settings.inbound.max_body),
+        })
+    }
+
+    /// The request's body: content from the cache, the envelope written now.
+    async fn package(&self, outbound: &Outbound) -> Result<Packaged, Unwritable> {
+        let content = self.renderer.content(&outbound.content).await?;
+        let message = self.translator.submit(outbound, content.is_some().then_some(CONTENT_ID));
+        let envelope = mm7::write_envelope(&message, &self.options)?;
+        match content {
+            None => Ok(Packaged::bare(envelope)),
+            Some(content) => {
+                let boundary = format!("mm7-{}", outbound.content.revision());
+                Ok(mm7::package(&envelope, &content, CONTENT_ID, &boundary)?)
+            }
+        }
+    }
+
+    /// Posts a body and waits for the answer.
+    async fn exchange(&self, packaged: Packaged, now: Timestamp) -> Heard {
+        let Ok(_turn) = self.connections.acquire().await else {
+            return Heard::Nothing("the gateway is closed".into());
+        };
+        let begun = match self.client.request(Method::POST, self.url.clone()) {
+            Ok(begun) => begun,
+            Err(refusal) => return Heard::Nothing(refusal.to_string()),
+        };
+        let begun = match &self.credential {
+            None => begun,
+            Some(Credential::Basic { username, password }) => {
+                begun.basic_auth(username, Some(password.expose_secret()))
+            }
+            Some(Credential::Bearer(token)) => begun.bearer_auth(token.expose_secret()),
+        };
+        let request = begun
+            .header(SOAP_ACTION, self.soap_action.clone())
+            .header(CONTENT_TYPE, &packaged.content_type)
+            .header(CONTENT_LENGTH, packaged.content_length())
+            .body(reqwest::Body::wrap(Pieces::of(packaged)));
+        match request.send().await {
+            Ok(response) => self.hear(response, now).await,
+            Err(error) => Heard::Nothing(self.reason(&error)),
+        }
+    }
+
+    async fn hear(&self, response: reqwest::Response, now: Timestamp) -> Heard {
+        let text = |name| {
+            response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let status = response.status().as_u16();
+        let (content_type, pause) = (text(CONTENT_TYPE), retry_after(response.headers(), now));
+        let body = read_limited(response, MAX_ANSWER).await.map_err(|error| match error {
+            mmsgw_net::BodyError::Read(error) => self.reason(&error),
+            other => other.to_string(),
+        });
+        Heard::Answer(HttpAnswer { status, content_type, pause, body })
+    }
+
+    /// What went wrong on the way, for people, without the URL.
+    fn reason(&self, error: &reqwest::Error) -> String {
+        if error.is_connect() {
+            return format!("cannot connect to the MMSC: {}", innermost(error));
+        }
+        if error.is_timeout() {
+            return format!("no answer within {}", mmsgw_domain::Span(self.timeout));
+        }
+        format!("the exchange broke off: {}", innermost(error))
+    }
+}
+
+#[async_trait]
+impl Gateway for Mm7Gateway {
+    fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Verdict {
+        match self.package(outbound).await {
+            Ok(packaged) => {
+                let heard = self.exchange(packaged, outbound.now).await;
+                self.judge.verdict(outbound, heard)
+            }
+            Err(unwritable) => {
+                let answer = Answer::own(Code::MALFORMED, format!("cannot be written as MM7: {unwritable}"));
+                Verdict::all(Delivery::Fail { answer })
+            }
+        }
+    }
+
+    fn read(&self, intake: &IntakeJob) -> Result<Incoming, Unreadable> {
+        self.translator.read(intake, &self.limits)
+    }
+}
+
+/// Why a message cannot be written.
+#[derive(Debug, thiserror::Error)]
+enum Unwritable {
+    #[error("content: {0}")]
+    Content(#[from] RenderError),
+    #[error("{0}")]
+    Envelope(#[from] mm7::WriteError),
+}
+
+/// A body of three pieces whose length is known, so that it is not sent in chunks, which some MMSCs refuse.
+struct Pieces {
+    rest: std::array::IntoIter<Bytes, 3>,
+}
+
+impl Pieces {
+    fn of(packaged: Packaged) -> Self {
+        Self { rest: [packaged.head, packaged.body, packaged.tail].into_iter() }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.rest.find(|piece| !piece.is_empty()).map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.as_slice().iter().all(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.as_slice().iter().map(|piece| piece.len() as u64).sum())
+    }
+}
+
+/// Retry-After (RFC 9110 clause 10.2.3): seconds or a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(now.until(Timestamp::from_jiff(date.timestamp())))
+}
+
+/// The cause at the bottom, which says most.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    // A chain of causes has an end, but nobody promises that.
+    for _ in 0..16 {
+        let Some(next) = cause.source() else { break };
+        cause = next;
+    }
+    cause.to_string()
+}
+
+const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
+/// Octets of the longest answer read.
+const MAX_ANSWER: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests;
