@@ -55,6 +55,13 @@ impl<K> Id<K> {
         Self::from_uuid(Uuid::new_v7(stamp))
     }
 
+    /// When it was generated.
+    pub fn created(&self) -> Timestamp {
+        let (seconds, nanos) = self.uuid.get_timestamp().map_or((0, 0), |stamp| stamp.to_unix());
+        let millis = i64::try_from(seconds).unwrap_or(0).saturating_mul(1000);
+        Timestamp::from_millis(millis.saturating_add(i64::from(nanos / 1_000_000)))
+    }
+
     /// The id as 16 octets, for stores.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.uuid.as_bytes()
@@ -155,6 +162,7 @@ mod tests {
         let early = MessageId::generate(Timestamp::from_millis(1_000));
         let late = MessageId::generate(Timestamp::from_millis(2_000));
         assert!(early < late);
+        assert_eq!(late.created(), Timestamp::from_millis(2_000));
         assert_eq!(early.to_string().len(), 32);
         assert_eq!(early.to_string().parse(), Ok(early));
         assert_eq!(MessageId::from_slice(early.as_bytes()), Some(early));

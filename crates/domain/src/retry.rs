@@ -30,6 +30,17 @@ impl RetryPolicy {
     }
 }
 
+impl RetryPolicy {
+    /// From the first try to the last, when each delay is as planned.
+    pub fn span(&self) -> Duration {
+        let last = self.delays.last().copied().unwrap_or_default();
+        let gaps = usize::try_from(self.max_tries.saturating_sub(1)).unwrap_or(usize::MAX);
+        let planned = gaps.min(self.delays.len());
+        let beyond = u32::try_from(gaps - planned).unwrap_or(u32::MAX);
+        self.delays[..planned].iter().sum::<Duration>().saturating_add(last.saturating_mul(beyond))
+    }
+}
+
 /// The longest pause that the other side can ask for.
 const MAX_WANTED: Duration = Duration::from_secs(3600);
 
@@ -53,6 +64,13 @@ mod tests {
         assert_eq!(seconds(7, false), None);
         assert_eq!(seconds(7, true), Some(300));
         assert_eq!(seconds(1000, true), Some(300));
+    }
+
+    #[test]
+    fn the_span_is_the_sum_of_all_delays() {
+        assert_eq!(RetryPolicy::default().span().as_secs(), 1 + 2 + 5 + 10 + 20 + 60);
+        let long = RetryPolicy { delays: vec![Duration::from_secs(2)], max_tries: 5 };
+        assert_eq!(long.span().as_secs(), 8);
     }
 
     #[test]

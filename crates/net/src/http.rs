@@ -62,6 +62,8 @@ impl HttpClient {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls.config().clone())
             .http1_only()
+            // Some old servers look for header names as RFC 2616 spelled them.
+            .http1_title_case_headers()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()

@@ -1,0 +1,202 @@
+//! Puts the rooms together into a running gateway, and takes it apart again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use mmsgw_contract::Links;
+use mmsgw_domain::{Clock, InstanceId, SystemClock};
+use mmsgw_edge_callout::{Callout, Fetch};
+use mmsgw_edge_mm4::{Mm4Gateway, Mm4Settings, Routes, SmtpReceiver};
+use mmsgw_edge_mm7::{Mm7Gateway, Receiver};
+use mmsgw_engine::config::Protocol;
+use mmsgw_engine::{Engine, EngineParts, Gateway};
+use mmsgw_net::tls::Alpn;
+use mmsgw_net::{Drain, ServerTls, bind, serve_http};
+use mmsgw_store::{DirectoryBlobs, Store};
+use mmsgw_store_embedded::{EmbeddedOptions, EmbeddedStore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{GatewaySettings, Settings, StorageKind};
+
+/// A gateway at work.
+pub(crate) struct Running {
+    /// Where the API is.
+    pub(crate) api: SocketAddr,
+    /// Where health and metrics are.
+    pub(crate) ops: SocketAddr,
+    /// Where carriers send mails, where a gateway speaks MM4.
+    pub(crate) smtp: Option<SocketAddr>,
+    /// Where carriers post, where a gateway speaks MM7.
+    pub(crate) carrier_http: Option<SocketAddr>,
+    listeners: Drain,
+    workers: Workers,
+    store: Arc<EmbeddedStore>,
+}
+
+struct Workers {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// What listens where.
+    pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+        let optional = [("SMTP for carriers", self.smtp), ("HTTP for carriers", self.carrier_http)];
+        let mut all = vec![("API", self.api), ("health and metrics", self.ops)];
+        all.extend(optional.into_iter().filter_map(|(what, address)| Some((what, address?))));
+        all
+    }
+
+    /// Takes nothing new, finishes what is in hand, and closes the store. False where that took longer
+    /// than `limit`; what is unfinished then is done again after the next start.
+    pub(crate) async fn stop(self, limit: Duration) -> bool {
+        self.workers.stop.cancel();
+        self.workers.tasks.close();
+        let (quiet, finished) =
+            tokio::join!(self.listeners.drain(limit), tokio::time::timeout(limit, self.workers.tasks.wait()));
+        let closed = self.store.close().await;
+        if let Err(error) = &closed {
+            tracing::warn!(%error, "the store did not close in good order");
+        }
+        quiet && finished.is_ok() && closed.is_ok()
+    }
+}
+
+/// Starts everything that `settings` ask for.
+///
+/// # Errors
+/// What cannot be opened, bound or read, with its name.
+pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Arc::new(open_store(&settings, &clock)?);
+    let engine = make_engine(&settings, &clock, &store)?;
+    let workers = Workers { stop: CancellationToken::new(), tasks: TaskTracker::new() };
+    let mut doors = Doors { engine: engine.clone(), listeners: Drain::new() };
+    for gateway in &settings.gateways {
+        run_gateway(&engine, gateway, &workers)?;
+    }
+    let smtp = doors.open_smtp(&settings)?;
+    let carrier_http = doors.open_carrier_http(&settings)?;
+    let ops = doors.open_ops(&settings, &clock)?;
+    let api = doors.open_api(&settings).await?;
+    workers.tasks.spawn(engine.keep_house(workers.stop.clone()));
+    Ok(Running { api, ops, smtp, carrier_http, listeners: doors.listeners, workers, store })
+}
+
+fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<EmbeddedStore> {
+    let StorageKind::Embedded = settings.storage.kind;
+    Ok(EmbeddedStore::open(&settings.storage.directory, Arc::clone(clock), EmbeddedOptions::default())?)
+}
+
+fn make_engine(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    store: &Arc<EmbeddedStore>,
+) -> anyhow::Result<Engine> {
+    let blobs = DirectoryBlobs::open(&settings.storage.directory.join("media"))?;
+    let links = Links::at(&settings.api.public_base());
+    let parts = EngineParts {
+        store: Arc::clone(store) as Arc<dyn Store>,
+        blobs: Arc::new(blobs),
+        clock: Arc::clone(clock),
+        fetcher: Arc::new(Fetch::new(&settings.callout.media)?),
+        notifier: Arc::new(Callout::new(&settings.callout.callbacks, Arc::clone(clock), links)?),
+    };
+    Ok(Engine::new(parts, settings.general.engine_settings()))
+}
+
+/// Starts the workers of one gateway.
+fn run_gateway(engine: &Engine, settings: &GatewaySettings, workers: &Workers) -> anyhow::Result<()> {
+    let group = engine.know_group(settings.group_settings());
+    let instance = InstanceId::new(settings.group(), settings.name(), &host_name(), std::process::id());
+    let named = || format!("gateway {} of group {}", settings.name(), settings.group());
+    let gateway: Arc<dyn Gateway> = match settings {
+        GatewaySettings::Mm4(s) => Arc::new(Mm4Gateway::new(s, instance).with_context(named)?),
+        GatewaySettings::Mm7(s) => Arc::new(Mm7Gateway::new(s, instance).with_context(named)?),
+    };
+    engine.run_group(&group, &gateway, &workers.stop, &workers.tasks);
+    engine.run_callbacks(&group, &gateway, &workers.stop, &workers.tasks);
+    Ok(())
+}
+
+/// The doors for the posts of all carriers that speak MM7.
+fn receivers(settings: &Settings) -> anyhow::Result<Vec<Receiver>> {
+    let mm7 = settings.gateways.iter().filter_map(|gateway| match gateway {
+        GatewaySettings::Mm7(mm7) => Some(mm7),
+        GatewaySettings::Mm4(_) => None,
+    });
+    mm7.map(|s| Receiver::new(s).with_context(|| format!("gateway {}", s.gateway.name))).collect()
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
+}
+
+/// Opens the listeners.
+struct Doors {
+    engine: Engine,
+    listeners: Drain,
+}
+
+impl Doors {
+    fn open_smtp(&mut self, settings: &Settings) -> anyhow::Result<Option<SocketAddr>> {
+        if !settings.speaks(Protocol::Mm4) {
+            return Ok(None);
+        }
+        let gateways = settings.gateways.iter().filter_map(|gateway| match gateway {
+            GatewaySettings::Mm4(mm4) => Some::<&Mm4Settings>(mm4),
+            GatewaySettings::Mm7(_) => None,
+        });
+        let routes = Routes::new(&settings.mm4rx, gateways).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            anyhow::anyhow!("mm4rx: {}", faults.join("; "))
+        })?;
+        let receiver = SmtpReceiver::bind(settings.mm4rx.clone()).context("mm4rx")?;
+        let address = receiver.address();
+        let routes = Arc::new(ArcSwap::from_pointee(routes));
+        self.listeners.spawn(receiver.serve(self.engine.clone(), routes, self.listeners.child()));
+        Ok(Some(address))
+    }
+
+    fn open_carrier_http(&mut self, settings: &Settings) -> anyhow::Result<Option<SocketAddr>> {
+        if !settings.speaks(Protocol::Mm7) {
+            return Ok(None);
+        }
+        let section = &settings.mm7rx;
+        let tls = section
+            .tls
+            .as_ref()
+            .map(|tls| ServerTls::load(tls, Alpn::Http))
+            .transpose()
+            .context("mm7rx.tls")?;
+        let (listener, address) = bind(section.listen).context("mm7rx.listen")?;
+        let router = mmsgw_edge_mm7::router(self.engine.clone(), receivers(settings)?);
+        let serving =
+            serve_http(listener, tls.map(Arc::new), section.limits(), self.listeners.child(), router);
+        self.listeners.spawn(serving);
+        Ok(Some(address))
+    }
+
+    fn open_ops(&mut self, settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<SocketAddr> {
+        let (listener, address) = bind(settings.ops.listen).context("ops.listen")?;
+        let (engine, clock, drain) = (self.engine.clone(), Arc::clone(clock), self.listeners.child());
+        let section = settings.ops.clone();
+        let serving = async move { mmsgw_edge_ops::serve(listener, engine, clock, &section, drain).await };
+        self.listeners.spawn(serving);
+        Ok(address)
+    }
+
+    async fn open_api(&mut self, settings: &Settings) -> anyhow::Result<SocketAddr> {
+        let mut router = mmsgw_edge_api::router(self.engine.clone(), &settings.api)?;
+        if settings.mm7rx.on_api && settings.speaks(Protocol::Mm7) {
+            router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), receivers(settings)?));
+        }
+        Ok(mmsgw_edge_api::serve(router, &settings.api, &self.listeners).await?.address)
+    }
+}

@@ -1,0 +1,154 @@
+//! The command line, as clap reads it and `--help` tells it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use mmsgw_domain::{Address, GroupName, Span};
+use secrecy::SecretString;
+
+use crate::exit::EXIT_CODES;
+
+/// A high-volume MMS gateway: JSON over REST on one side, MM4 and MM7 carriers on the other.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole gateway at work, without any configuration: a picture goes out over MM7 and over MM4
+    /// to a simulated carrier, and everything that happens to it is told.
+    Demo(DemoArgs),
+    /// Run the gateway: API, callbacks, and every configured carrier connection, in one process.
+    Serve(ServeArgs),
+    /// Check a configuration and explain every fault, without starting anything.
+    Check(CheckArgs),
+    /// Send a message through a running gateway and follow it.
+    Send(SendArgs),
+    /// Run a pretend carrier for MM4 and MM7 on loopback.
+    Simulate(SimulateArgs),
+    /// Make an API key: prints the key for the application and the lines for the configuration.
+    Key(KeyArgs),
+    /// Print the reference configuration: every setting, its default and what it means.
+    Reference(ReferenceArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// End after both messages have arrived: with success only if the picture arrived octet for octet and
+    /// every state was seen.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Give up after that.
+    #[arg(long, default_value = "60s", value_name = "TIME")]
+    pub(crate) timeout: Span,
+    /// Also print what the gateway logs.
+    #[arg(long)]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The configuration. Gateway files are looked for in the directory that it names, `gateways` by default.
+    #[arg(long, short, default_value = "mmsgw.toml", env = "MMSGW_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration, with its gateway files.
+    #[arg(default_value = "mmsgw.toml", env = "MMSGW_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendArgs {
+    /// Pictures, sounds, videos, SMIL or text files to send, in order.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// A number to send to; repeat for more.
+    #[arg(long, required = true, value_name = "NUMBER")]
+    pub(crate) to: Vec<Address>,
+    /// The number or short code that the message comes from.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) from: Address,
+    /// Subject.
+    #[arg(long)]
+    pub(crate) subject: Option<String>,
+    /// A text to go with the files.
+    #[arg(long)]
+    pub(crate) text: Option<String>,
+    /// The gateway group to carry it; else the configured default.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) gateway: Option<GroupName>,
+    /// Do not wait for the carrier: print the message's id and end.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// How long to follow the message.
+    #[arg(long, default_value = "60s", value_name = "TIME")]
+    pub(crate) timeout: Span,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+/// How to reach a running gateway.
+#[derive(Debug, Args)]
+pub(crate) struct ApiArgs {
+    /// Where the gateway's API is.
+    #[arg(long, default_value = "http://127.0.0.1:8080", env = "MMSGW_API", value_name = "URL")]
+    pub(crate) api: url::Url,
+    /// The API key, where the gateway wants one.
+    #[arg(long, env = "MMSGW_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) key: Option<SecretString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// Settings and script of the simulator; the options below go before it.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where it takes MM7.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) mm7: Option<SocketAddr>,
+    /// Where it takes MM4.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) mm4: Option<SocketAddr>,
+    /// Where what it received can be looked at, and its script changed, over HTTP.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) control: Option<SocketAddr>,
+    /// The gateway's URL for MM7 reports.
+    #[arg(long, value_name = "URL")]
+    pub(crate) report_url: Option<String>,
+    /// The gateway's SMTP address for MM4 acknowledgements and reports.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) report_smtp: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeyArgs {
+    /// Name of the application, for logs.
+    pub(crate) name: String,
+    /// What the key may be used for; repeat for more.
+    #[arg(long = "scope", default_values = ["send", "read"], value_parser = ["send", "read", "admin"])]
+    pub(crate) scopes: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReferenceArgs {
+    /// Which file: the main one, or a gateway file for one of the protocols.
+    #[arg(default_value = "main", value_parser = ["main", "mm4", "mm7"])]
+    pub(crate) file: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

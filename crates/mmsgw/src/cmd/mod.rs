@@ -1,0 +1,42 @@
+//! One file for each command; they pick rooms and put them together, nothing else.
+
+mod check;
+mod demo;
+mod key;
+mod reference;
+mod send;
+mod serve;
+mod simulate;
+
+use crate::cli::{Cli, Command};
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Demo(args) => async_main(demo::run(args)),
+        Command::Serve(args) => async_main(serve::run(args)),
+        Command::Check(args) => check::run(&args),
+        Command::Send(args) => async_main(send::run(args)),
+        Command::Simulate(args) => async_main(simulate::run(args)),
+        Command::Key(args) => key::run(&args),
+        Command::Reference(args) => reference::run(&args),
+    }
+}
+
+fn async_main(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    result
+}
+
+/// Waits for the signal to stop: SIGTERM or Ctrl-C.
+async fn stop_signal() -> anyhow::Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}

@@ -1,0 +1,436 @@
+//! The configuration as a whole: the main file and the gateway files beside it.
+//!
+//! Every section belongs to the room that it is for and is documented there; here they are only put
+//! together, read, and every fault is told with the file, the place and what would be right.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use mmsgw_domain::{GroupName, GroupSettings};
+use mmsgw_edge_api::ApiSettings;
+use mmsgw_edge_callout::{CallbackSettings, CalloutSettings, FetchSettings};
+use mmsgw_edge_mm4::{Mm4Settings, ReceiverSettings};
+use mmsgw_edge_mm7::Mm7Settings;
+use mmsgw_edge_ops::OpsSettings;
+use mmsgw_engine::config::{GeneralSection, Protocol, group_settings};
+use serde::Deserialize;
+
+use crate::carrier_http::CarrierHttpSettings;
+use crate::telemetry::LogSection;
+
+/// The reference of a gateway file for MM4.
+pub(crate) use mmsgw_edge_mm4::config::REFERENCE as MM4_REFERENCE;
+/// The reference of a gateway file for MM7.
+pub(crate) use mmsgw_edge_mm7::config::REFERENCE as MM7_REFERENCE;
+
+/// The settings of one process.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) general: GeneralSection,
+    pub(crate) storage: StorageSection,
+    pub(crate) log: LogSection,
+    pub(crate) api: ApiSettings,
+    pub(crate) ops: OpsSettings,
+    pub(crate) callout: CalloutSettings,
+    pub(crate) mm4rx: ReceiverSettings,
+    pub(crate) mm7rx: CarrierHttpSettings,
+    pub(crate) gateways: Vec<GatewaySettings>,
+}
+
+/// The main file as it stands.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct MainFile {
+    gateways: Option<PathBuf>,
+    general: GeneralSection,
+    message_storage: StorageSection,
+    queue_storage: Option<StorageSection>,
+    log: LogSection,
+    api: ApiSettings,
+    ops: OpsSettings,
+    callbacks: CallbackSettings,
+    media: FetchSettings,
+    mm4rx: ReceiverSettings,
+    mm7rx: CarrierHttpSettings,
+}
+
+/// Sections `[message_storage]` and `[queue_storage]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StorageSection {
+    /// What keeps the data.
+    pub(crate) kind: StorageKind,
+    /// Where the embedded store keeps them; below it, in `media`, are the media.
+    pub(crate) directory: PathBuf,
+}
+
+/// What keeps the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StorageKind {
+    /// A file on this host, owned by this process.
+    Embedded,
+}
+
+impl Default for StorageSection {
+    fn default() -> Self {
+        Self { kind: StorageKind::Embedded, directory: "mmsgw-data".into() }
+    }
+}
+
+/// One gateway file.
+#[derive(Debug, Clone)]
+pub(crate) enum GatewaySettings {
+    Mm4(Box<Mm4Settings>),
+    Mm7(Box<Mm7Settings>),
+}
+
+impl GatewaySettings {
+    /// What the engine needs to know of it.
+    pub(crate) fn group_settings(&self) -> GroupSettings {
+        match self {
+            Self::Mm4(s) => group_settings(&s.gateway, &s.features, s.inbound.mms_received_url.as_deref()),
+            Self::Mm7(s) => group_settings(&s.gateway, &s.features, s.inbound.mms_received_url.as_deref()),
+        }
+    }
+
+    pub(crate) fn group(&self) -> &GroupName {
+        match self {
+            Self::Mm4(s) => &s.gateway.group,
+            Self::Mm7(s) => &s.gateway.group,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Mm4(s) => &s.gateway.name,
+            Self::Mm7(s) => &s.gateway.name,
+        }
+    }
+
+    fn remote(&self) -> (&'static str, &str) {
+        match self {
+            Self::Mm4(s) => ("MM4", &s.outbound.remote_host),
+            Self::Mm7(s) => ("MM7", &s.outbound.remote_host),
+        }
+    }
+}
+
+/// One fault of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The file.
+    file: PathBuf,
+    /// Place and reason.
+    text: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.text.trim_end())
+    }
+}
+
+/// Every fault that was found.
+#[derive(Debug, thiserror::Error)]
+pub(crate) struct Faults(pub(crate) Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration has faults")?;
+        self.0.iter().try_for_each(|fault| write!(f, "\n{fault}"))
+    }
+}
+
+impl Settings {
+    /// Reads the main file and the gateway files in the directory that it names.
+    ///
+    /// # Errors
+    /// All faults found, not only the first.
+    pub(crate) fn load(path: &Path) -> Result<Self, Faults> {
+        let mut faults = Collector { faults: Vec::new(), file: path.to_owned() };
+        let base = path.parent().unwrap_or(Path::new("")).to_owned();
+        let main: MainFile = read(path, &mut faults).unwrap_or_default();
+        let directory = base.join(main.gateways.as_deref().unwrap_or(Path::new("gateways")));
+        let gateways = read_gateways(&directory, &mut faults);
+        faults.file = path.to_owned();
+        let settings = Self::compose(main, gateways, &base, &mut faults);
+        if faults.faults.is_empty() { Ok(settings) } else { Err(Faults(faults.faults)) }
+    }
+
+    /// Settings from texts instead of files: the main file, and the gateway files with their names.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn from_texts(main: &str, gateways: &[(&str, String)], base: &Path) -> Result<Self, Faults> {
+        let mut faults = Collector { faults: Vec::new(), file: "main".into() };
+        let main: MainFile = parse(main, &mut faults).unwrap_or_default();
+        let mut read = Vec::new();
+        for (name, text) in gateways {
+            faults.file = (*name).into();
+            read.extend(parse_gateway(text, &mut faults));
+        }
+        let settings = Self::compose(main, read, base, &mut faults);
+        if faults.faults.is_empty() { Ok(settings) } else { Err(Faults(faults.faults)) }
+    }
+
+    fn compose(main: MainFile, gateways: Vec<GatewaySettings>, base: &Path, faults: &mut Collector) -> Self {
+        let mut storage = main.message_storage;
+        storage.directory = base.join(&storage.directory);
+        let queue = main
+            .queue_storage
+            .map(|queue| StorageSection { directory: base.join(&queue.directory), ..queue });
+        if queue.is_some_and(|queue| queue != storage) {
+            faults.add("queue_storage: must be the same as message_storage; leave the section out");
+        }
+        let settings = Self {
+            general: main.general,
+            storage,
+            log: main.log,
+            api: main.api,
+            ops: main.ops,
+            callout: CalloutSettings { callbacks: main.callbacks, media: main.media },
+            mm4rx: main.mm4rx,
+            mm7rx: main.mm7rx,
+            gateways,
+        };
+        settings.check(faults);
+        settings
+    }
+
+    /// Faults that only show when everything is seen together.
+    fn check(&self, faults: &mut Collector) {
+        let groups: Vec<&GroupName> = self.gateways.iter().map(GatewaySettings::group).collect();
+        for (index, group) in groups.iter().enumerate() {
+            if groups[..index].contains(group) {
+                faults.add(format!(
+                    "the group `{group}` has two gateway files; one process runs one instance of a group"
+                ));
+            }
+        }
+        if let Some(default) = self.general.default_gateway.as_ref().filter(|d| !groups.contains(d)) {
+            faults.add(format!("general.default_gateway: no gateway file has the group `{default}`"));
+        }
+        for fault in self.mm4rx.check() {
+            faults.add(format!("mm4rx.{fault}"));
+        }
+        if let Err(fault) = self.api.check() {
+            faults.add(fault.to_string());
+        }
+    }
+
+    /// A line for each thing that would be started.
+    pub(crate) fn summary(&self) -> Vec<String> {
+        let mut lines = vec![
+            format!("data in {}", self.storage.directory.display()),
+            format!("API on {}", self.api.listen),
+            format!("operations on {}", self.ops.listen),
+        ];
+        if self.speaks(Protocol::Mm4) {
+            lines.push(format!("SMTP for carriers on {}", self.mm4rx.listen));
+        }
+        if self.speaks(Protocol::Mm7) {
+            lines.push(format!("HTTP for carriers on {}", self.mm7rx.listen));
+        }
+        for gateway in &self.gateways {
+            let (protocol, remote) = gateway.remote();
+            lines.push(format!(
+                "gateway {} of group {}: {protocol} to {remote}",
+                gateway.name(),
+                gateway.group()
+            ));
+        }
+        lines
+    }
+
+    /// Whether a gateway speaks `protocol`.
+    pub(crate) fn speaks(&self, protocol: Protocol) -> bool {
+        self.gateways.iter().any(|gateway| match gateway {
+            GatewaySettings::Mm4(_) => protocol == Protocol::Mm4,
+            GatewaySettings::Mm7(_) => protocol == Protocol::Mm7,
+        })
+    }
+}
+
+/// Collects faults of the file at hand.
+struct Collector {
+    faults: Vec<Fault>,
+    file: PathBuf,
+}
+
+impl Collector {
+    fn add(&mut self, text: impl Into<String>) {
+        self.faults.push(Fault { file: self.file.clone(), text: text.into() });
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(path: &Path, faults: &mut Collector) -> Option<T> {
+    faults.file = path.to_owned();
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&text, faults),
+        Err(error) => {
+            faults.add(format!("cannot be read: {error}"));
+            None
+        }
+    }
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(text: &str, faults: &mut Collector) -> Option<T> {
+    toml::from_str(text).map_err(|error| faults.add(error.to_string())).ok()
+}
+
+/// All gateway files of a directory by name. A directory that is not there holds none.
+fn read_gateways(directory: &Path, faults: &mut Collector) -> Vec<GatewaySettings> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
+    files.sort();
+    let mut gateways = Vec::new();
+    for file in files {
+        faults.file.clone_from(&file);
+        match std::fs::read_to_string(&file) {
+            Ok(text) => gateways.extend(parse_gateway(&text, faults)),
+            Err(error) => faults.add(format!("cannot be read: {error}")),
+        }
+    }
+    gateways
+}
+
+/// Just enough of a gateway file to know whose it is.
+#[derive(Deserialize)]
+struct GatewayPeek {
+    gateway: ProtocolPeek,
+}
+
+#[derive(Deserialize)]
+struct ProtocolPeek {
+    protocol: Protocol,
+}
+
+fn parse_gateway(text: &str, faults: &mut Collector) -> Option<GatewaySettings> {
+    let peek: GatewayPeek = parse(text, faults)?;
+    let (gateway, found) = match peek.gateway.protocol {
+        Protocol::Mm4 => {
+            let settings: Mm4Settings = parse(text, faults)?;
+            let found: Vec<String> = settings.check().iter().map(ToString::to_string).collect();
+            (GatewaySettings::Mm4(Box::new(settings)), found)
+        }
+        Protocol::Mm7 => {
+            let settings: Mm7Settings = parse(text, faults)?;
+            let found = settings.check().err().unwrap_or_default().iter().map(ToString::to_string).collect();
+            (GatewaySettings::Mm7(Box::new(settings)), found)
+        }
+    };
+    let fine = found.is_empty();
+    found.into_iter().for_each(|fault| faults.add(fault));
+    fine.then_some(gateway)
+}
+
+const MAIN_HEAD: &str = "\
+# The main configuration file of mmsgw. Every setting is shown with its default and may be left out.
+
+# Directory of the gateway files, one for each carrier connection; beside this file unless absolute.
+gateways = \"gateways\"
+
+# What keeps messages and queues.
+[message_storage]
+# `embedded`: a file on this host, owned by one process.
+kind = \"embedded\"
+# Where; beside this file unless absolute. Media are below it, in `media`.
+directory = \"mmsgw-data\"
+
+# Logs go to standard error.
+[log]
+# error, warn, info, debug, trace, or a filter by room such as `info,mmsgw_edge_mm4=debug`.
+level = \"info\"
+# `text` for people, `json` for machines.
+format = \"text\"
+";
+
+/// The reference of the main file, put together from the references of its sections.
+pub(crate) fn main_reference() -> String {
+    [
+        MAIN_HEAD.to_owned(),
+        mmsgw_engine::config::GENERAL_DEFAULT.to_owned(),
+        mmsgw_edge_api::DEFAULT_SETTINGS.to_owned(),
+        mmsgw_edge_ops::CONFIG_DEFAULT.to_owned(),
+        mmsgw_edge_callout::CONFIG_DEFAULT.to_owned(),
+        nest("mm4rx", mmsgw_edge_mm4::receiver::REFERENCE),
+        crate::carrier_http::CONFIG_DEFAULT.to_owned(),
+    ]
+    .join("\n")
+}
+
+/// A reference without a section of its own, as the section `name`: its tables become sub-tables.
+fn nest(name: &str, text: &str) -> String {
+    let (head, body) = text.split_once("\n\n").unwrap_or(("", text));
+    let table = |line: &str| {
+        let bare = line.trim_start_matches(['#', ' ']);
+        if bare.starts_with('[') && bare.ends_with(']') {
+            line.replacen('[', &format!("[{name}."), 1)
+        } else {
+            line.to_owned()
+        }
+    };
+    let lines: Vec<String> = body.lines().map(table).collect();
+    format!("{head}\n[{name}]\n{}\n", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MM7: &str = "[gateway]\nprotocol = 'MM7'\nversion = '6.8.0'\nname = 'a'\ngroup = 'GW01'\n\
+                       [outbound]\nremote_host = 'http://127.0.0.1:1/'\n";
+
+    fn load(main: &str, gateways: &[(&str, String)]) -> Result<Settings, String> {
+        Settings::from_texts(main, gateways, Path::new("/base")).map_err(|faults| faults.to_string())
+    }
+
+    #[test]
+    fn the_reference_says_the_defaults() {
+        let mut faults = Collector { faults: Vec::new(), file: "reference".into() };
+        let read: MainFile =
+            parse(&main_reference(), &mut faults).unwrap_or_else(|| panic!("{:?}", faults.faults));
+        let mut expected = MainFile { gateways: Some("gateways".into()), ..MainFile::default() };
+        expected.queue_storage = None;
+        assert_eq!(format!("{read:#?}"), format!("{expected:#?}"));
+    }
+
+    #[test]
+    fn the_gateway_references_are_gateway_files() {
+        load("", &[("mm4", MM4_REFERENCE.to_owned())]).unwrap();
+        load("", &[("mm7", MM7_REFERENCE.to_owned())]).unwrap();
+    }
+
+    #[test]
+    fn a_fault_names_file_line_and_remedy() {
+        let fault = load("[general]\nmms_ttl = '3 weeks'\n", &[]).unwrap_err();
+        assert!(
+            fault.contains("main: ") && fault.contains("line 2") && fault.contains("write a whole number"),
+            "{fault}"
+        );
+        let fault = load("[api]\nlisen = '127.0.0.1:1'\n", &[]).unwrap_err();
+        assert!(fault.contains("unknown field `lisen`") && fault.contains("`listen`"), "{fault}");
+        let fault = load("", &[("gw.toml", MM7.replace("MM7", "MM5"))]).unwrap_err();
+        assert!(fault.contains("gw.toml: ") && fault.contains("MM5"), "{fault}");
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_told() {
+        let fault = load("general.default_gateway = 'GW02'", &[("a", MM7.to_owned()), ("b", MM7.to_owned())])
+            .unwrap_err();
+        assert!(
+            fault.contains("`GW01` has two gateway files")
+                && fault.contains("no gateway file has the group `GW02`")
+        );
+        let settings = load("", &[("a", MM7.to_owned())]).unwrap();
+        assert_eq!(settings.storage.directory, Path::new("/base/mmsgw-data"));
+        assert!(
+            settings
+                .summary()
+                .iter()
+                .any(|line| line.contains("gateway a of group GW01: MM7 to http://127.0.0.1:1/"))
+        );
+    }
+}

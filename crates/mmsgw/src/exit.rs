@@ -1,0 +1,35 @@
+//! Exit codes, and how an error reaches the terminal.
+
+use std::process::ExitCode;
+
+/// Why a command ends without success, where scripts may want to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Ended {
+    /// 1: the message was not sent or did not arrive, a check found faults.
+    #[error("{0}")]
+    Failed(&'static str),
+    /// 3: it is not known how it ended within the time given.
+    #[error("{0}")]
+    Open(&'static str),
+}
+
+/// What `--help` says of exit codes.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  success
+  1  failure: a message failed, a check found faults, a server could not start
+  2  the command line was wrong
+  3  the time was over before the end was known";
+
+/// Prints an error with its causes and gives its exit code.
+pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let text = format!("{error:#}");
+    if !text.is_empty() {
+        eprintln!("mmsgw: {text}");
+    }
+    match error.downcast_ref::<Ended>() {
+        Some(Ended::Open(_)) => ExitCode::from(3),
+        Some(Ended::Failed(_)) | None => ExitCode::FAILURE,
+    }
+}
