@@ -27,7 +27,7 @@ mod verdict;
 pub use config::{Mm4Settings, SettingsFault};
 pub use listen::{ReceiverError, SmtpReceiver, serve_smtp};
 pub use receiver::ReceiverSettings;
-pub use route::{NoRoute, Routes};
+pub use route::{NoRoute, Origin, Routes};
 pub use send::{Mm4Gateway, StartError};
 
 #[cfg(test)]

@@ -62,11 +62,11 @@ impl Judge {
 
     fn whole(&self, outcome: &MailOutcome, peer_ref: &str) -> Delivery {
         match &outcome.result {
-            Ok(reply) => Delivery::Sent {
-                peer_ref: Some(peer_ref.to_owned()),
-                answer: answer(Code::OK, reply),
-                acknowledged: false,
-            },
+            Ok(reply) => {
+                let mut answer = answer(Code::OK, reply);
+                answer.description.insert_str(0, "handed to the carrier: ");
+                Delivery::Sent { peer_ref: Some(peer_ref.to_owned()), answer, acknowledged: false }
+            }
             Err(reply) => self.refused(reply),
         }
     }

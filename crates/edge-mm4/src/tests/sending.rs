@@ -69,7 +69,11 @@ async fn a_mail_reads_back_as_the_request_that_was_sent() {
         assert_eq!((peer_ref, acknowledged), (Some(id), false));
         assert_eq!(
             answer,
-            Answer { code: Code::OK, carrier_status: Some("250".into()), description: "taken".into() }
+            Answer {
+                code: Code::OK,
+                carrier_status: Some("250".into()),
+                description: "handed to the carrier: taken".into()
+            }
         );
         let mail = Bytes::from(fake.mails.lock()[0].clone());
         let received = mmsgw_mm4::read(mail, &Limits::DEFAULT).unwrap();
