@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One address, as an application or a carrier states it.
 ///
@@ -27,6 +27,8 @@ pub enum AddressKind {
     ShortCode,
     /// A mail address (RFC 5321 mailbox, without quoting).
     Mail,
+    /// Something else that a carrier stated, such as a sender who hides. Never taken from an application.
+    Other,
 }
 
 /// Why a text is no [`Address`].
@@ -42,6 +44,9 @@ pub enum AddressError {
     #[error("`{0}` is neither an E.164 number, nor a short code, nor a mail address")]
     Form(String),
 }
+
+/// Most characters kept of something that is no address.
+const MAX_OTHER: usize = 100;
 
 /// Longest address taken (RFC 5321 4.5.3.1.3 allows 256 octets for a path).
 const MAX_LENGTH: usize = 254;
@@ -64,9 +69,19 @@ impl Address {
 
     fn key(&self) -> Cow<'_, str> {
         match self.kind {
-            AddressKind::Mail => Cow::Owned(self.text.to_ascii_lowercase()),
+            AddressKind::Mail | AddressKind::Other => Cow::Owned(self.text.to_ascii_lowercase()),
             AddressKind::Number | AddressKind::ShortCode => Cow::Borrowed(self.bare()),
         }
+    }
+
+    /// An address as a carrier states it: where it is none, its printable characters are kept, so that
+    /// a message is not lost for a sender who hides. Empty text becomes `unknown`.
+    pub fn from_carrier(text: &str) -> Self {
+        text.parse().unwrap_or_else(|_| {
+            let kept: String = text.trim().chars().filter(|c| !c.is_control()).take(MAX_OTHER).collect();
+            let text = if kept.is_empty() { "unknown".to_owned() } else { kept };
+            Self { text, kind: AddressKind::Other }
+        })
     }
 
     fn parse_mail(text: &str) -> Option<Self> {
@@ -156,7 +171,8 @@ impl Serialize for Address {
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <Cow<'de, str>>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        // Records are believed: what was kept from a carrier has to read back.
+        Ok(Self::from_carrier(&<Cow<'de, str>>::deserialize(deserializer)?))
     }
 }
 
@@ -175,6 +191,18 @@ mod tests {
         assert_eq!(address("+12065550102"), address("12065550102"));
         assert_eq!(address(" 54321 ").kind(), AddressKind::ShortCode);
         assert_eq!(address("Someone@Example.org"), address("someone@example.ORG"));
+    }
+
+    #[test]
+    fn what_a_carrier_states_is_kept_and_reads_back() {
+        for text in ["Anonymous", "", "#hidden#", "+15555550101", "a\r\nb"] {
+            let kept = Address::from_carrier(text);
+            assert!(!kept.as_str().contains(char::is_control));
+            let json = serde_json::to_string(&kept).unwrap();
+            assert_eq!(serde_json::from_str::<Address>(&json).unwrap().as_str(), kept.as_str());
+        }
+        assert_eq!(Address::from_carrier("+1555-555 0101").kind(), AddressKind::Number);
+        assert_eq!(Address::from_carrier("").as_str(), "unknown");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Event, GroupName, MessageId};
+use crate::{AnswerTo, Code, Event, GroupName, MessageId, ReportOrder};
 
 /// Names a queue: each group has one of each kind, shared by all its instances.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,6 +59,30 @@ pub enum Job {
     IntakeV1(IntakeJob),
     /// Tell the application.
     CallbackV1(CallbackJob),
+    /// Tell the carrier about a message that it handed to us.
+    ReportV1(ReportJob),
+    /// Answer a request of the carrier's.
+    AnswerV1(AnswerJob),
+}
+
+/// See [`Job::ReportV1`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportJob {
+    /// The message.
+    pub message: MessageId,
+    /// What to tell.
+    pub order: ReportOrder,
+}
+
+/// See [`Job::AnswerV1`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerJob {
+    /// What is answered.
+    pub to: AnswerTo,
+    /// How.
+    pub code: Code,
+    /// A sentence for the other side.
+    pub description: Option<String>,
 }
 
 /// See [`Job::TransmitV1`].

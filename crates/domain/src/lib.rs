@@ -26,10 +26,13 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use event::Event;
 pub use gateway::{Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release};
 pub use id::{Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
-pub use job::{CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue, QueueKind, TransmitJob};
-pub use message::{Direction, Message, Priority, Recipient, RecipientKind};
+pub use job::{
+    AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue, QueueKind, ReportJob,
+    TransmitJob,
+};
+pub use message::{CarrierIds, Direction, Message, Priority, Recipient, RecipientKind};
 pub use part::{BlobRef, Digest, DigestError, Part, PartContent};
-pub use report::{CarrierReport, Correlation, ReportKind};
+pub use report::{AnswerTo, CarrierReport, Correlation, ReportKind, ReportOrder};
 pub use retry::RetryPolicy;
 pub use state::{Code, State, summary};
 pub use template::{ChargedParty, ContentClass, MessageClass, Template, TemplateContent};

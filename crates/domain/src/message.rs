@@ -51,6 +51,9 @@ pub struct Message {
     pub last_tran_id: Option<String>,
     /// Inbound: where an acknowledgement goes.
     pub ack_at_addr: Option<String>,
+    /// Inbound: the carrier's ids to the letter, for answers that echo them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier_ids: Option<CarrierIds>,
     /// The relay that handed it over (MM7 MMSRelayServerID).
     pub relay_server: Option<String>,
     /// What the sender's handset can do (MM7 UACapabilities).
@@ -70,6 +73,15 @@ pub struct Message {
     pub events: Vec<Event>,
     /// Counts changes; the store refuses a change made to an older version.
     pub version: u64,
+}
+
+/// A carrier's ids of an inbound message, quotes and all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CarrierIds {
+    /// Of the request that brought it.
+    pub transaction: String,
+    /// Of the message.
+    pub message: Option<String>,
 }
 
 /// Which way a message goes.
@@ -215,6 +227,7 @@ mod tests {
             peer_ref: None,
             last_tran_id: None,
             ack_at_addr: None,
+            carrier_ids: None,
             relay_server: None,
             ua_caps: None,
             reply_charging_id: None,

@@ -1,4 +1,7 @@
-//! What a carrier tells about a message of ours, in words that fit both protocols.
+//! Reports in both directions: what a carrier tells about a message of ours, and what we tell it about
+//! one of its messages, in words that fit both protocols.
+
+use serde::{Deserialize, Serialize};
 
 use crate::{Address, Code, State, Timestamp};
 
@@ -25,10 +28,11 @@ pub struct CarrierReport {
     pub at: Option<Timestamp>,
 }
 
-/// Kind of a [`CarrierReport`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Kind of a report, in either direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReportKind {
-    /// The carrier took the message, or did not (MM4_forward.RES).
+    /// The message was taken, or not (MM4_forward.RES).
     Acknowledgement,
     /// What became of it (delivery report).
     Delivery,
@@ -42,5 +46,57 @@ pub struct Correlation {
     /// The transaction id we used.
     pub transaction: Option<String>,
     /// The id of the message: ours in MM4, the carrier's in MM7.
+    pub message: Option<String>,
+}
+
+/// What is to be told to the carrier about a message that it handed to us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportOrder {
+    /// What kind of report.
+    pub kind: ReportKind,
+    /// The canonical code.
+    pub code: Code,
+    /// The protocol's own word, where the application gave one instead of a code.
+    pub word: Option<String>,
+    /// A sentence for the other side.
+    pub description: Option<String>,
+    /// The numbers it is about; empty means all.
+    pub recipients: Vec<Address>,
+}
+
+impl ReportOrder {
+    /// "All is well", for all numbers.
+    pub fn well(kind: ReportKind) -> Self {
+        Self { kind, code: Code::OK, word: None, description: None, recipients: Vec::new() }
+    }
+
+    /// The state that the numbers come to when the carrier was told.
+    pub fn state(&self) -> State {
+        match (self.kind, self.code) {
+            (ReportKind::Acknowledgement, Code::OK) => State::Acknowledged,
+            (ReportKind::Acknowledgement, _) => State::Rejected,
+            (ReportKind::Read, Code::OK) => State::Read,
+            (ReportKind::Read, _) => State::Deleted,
+            (ReportKind::Delivery, Code::OK) => State::Delivered,
+            (ReportKind::Delivery, Code::FORWARDED) => State::Forwarded,
+            (ReportKind::Delivery, Code::DEFERRED) => State::Deferred,
+            (ReportKind::Delivery, Code::EXPIRED) => State::Expired,
+            (ReportKind::Delivery, Code::REFUSED | Code::UNSUPPORTED | Code::MALFORMED) => State::Rejected,
+            (ReportKind::Delivery, Code::UNKNOWN) => State::Failed,
+            (ReportKind::Delivery, _) => State::Undefined,
+        }
+    }
+}
+
+/// A request of a carrier that wants an answer of its own (MM4: a .RES mail), as it is to be echoed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerTo {
+    /// What the carrier asked.
+    pub kind: ReportKind,
+    /// Where the answer goes.
+    pub address: String,
+    /// The carrier's transaction id, to the letter.
+    pub transaction: String,
+    /// The id of the message, to the letter.
     pub message: Option<String>,
 }

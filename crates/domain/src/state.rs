@@ -157,6 +157,22 @@ impl Code {
     pub fn number(self) -> u16 {
         self.0
     }
+
+    /// The code of that number, where it is a canonical one.
+    pub fn from_number(number: u16) -> Option<Self> {
+        let known = [
+            Self::OK,
+            Self::FORWARDED,
+            Self::MALFORMED,
+            Self::UNKNOWN,
+            Self::REFUSED,
+            Self::EXPIRED,
+            Self::DEFERRED,
+            Self::UNSUPPORTED,
+            Self::UNSPECIFIED,
+        ];
+        known.into_iter().find(|code| code.0 == number)
+    }
 }
 
 impl fmt::Display for Code {

@@ -1,17 +1,15 @@
 //! Works on RX jobs: understands what a carrier handed to us.
 
 use mmsgw_domain::{
-    Address, CarrierReport, Direction, Event, InstanceId, IntakeJob, Message, MessageId, ReportKind,
+    Address, AnswerJob, AnswerTo, CarrierReport, Code, Direction, Event, InstanceId, IntakeJob, Job, JobId,
+    Message, MessageId, QueueKind, ReportKind,
 };
-use mmsgw_store::{Batch, Lease, Reference, ReferenceKind, StoreError, Write};
+use mmsgw_store::{Batch, Lane, Lease, NewJob, Reference, ReferenceKind, StoreError, Write};
 
 use crate::engine::Engine;
 use crate::gateway::{Gateway, Incoming};
 use crate::group::Group;
-use crate::settle::Change;
-
-/// Somebody else may change the message between reading and committing; so often it is tried.
-const MOST_CONFLICTS: u32 = 20;
+use crate::settle::{Change, MOST_CONFLICTS, repeats};
 
 impl Engine {
     /// Reads what came in, and does what follows from it.
@@ -24,8 +22,12 @@ impl Engine {
         tries: u32,
     ) -> Result<(), StoreError> {
         match gateway.read(intake) {
-            Ok(Incoming::Report(report)) => {
-                self.take_report(group, gateway.instance(), &report, lease, tries).await
+            Ok(Incoming::Report { report, answer }) => {
+                let order = Received { report: &report, answer: answer.as_ref() };
+                self.take_report(group, gateway.instance(), order, lease, tries).await
+            }
+            Ok(Incoming::Message(inbound)) => {
+                self.take_message(group, gateway.instance(), *inbound, lease).await
             }
             Ok(Incoming::Nothing(why)) => {
                 tracing::info!(gateway.group = %group.settings.name, peer = intake.peer, "nothing to do: {why}");
@@ -33,8 +35,11 @@ impl Engine {
             }
             Err(unreadable) => {
                 tracing::warn!(gateway.group = %group.settings.name, peer = intake.peer, "unreadable: {unreadable}");
-                let bury = self.bury(lease, &format!("unreadable: {unreadable}"));
-                self.store.commit(Batch::new().with(bury)).await
+                let mut batch = Batch::new().with(self.bury(lease, &format!("unreadable: {unreadable}")));
+                if let Some(answer) = unreadable.answer {
+                    batch.push(self.answer_job(group, *answer));
+                }
+                self.store.commit(batch).await
             }
         }
     }
@@ -45,13 +50,14 @@ impl Engine {
         &self,
         group: &Group,
         instance: &InstanceId,
-        report: &CarrierReport,
+        received: Received<'_>,
         lease: Lease,
         tries: u32,
     ) -> Result<(), StoreError> {
+        let report = received.report;
         for _ in 0..MOST_CONFLICTS {
             let Some(message) = self.correlate(group, report).await? else {
-                return self.wait_for_message(group, report, lease, tries).await;
+                return self.wait_for_message(group, received, lease, tries).await;
             };
             let event = event_of(report, &message, instance, self.now());
             let mut change = Change::new(self, &message);
@@ -60,7 +66,9 @@ impl Engine {
             } else {
                 change.record(event);
             }
-            match self.store.commit(change.commit_with(Write::Finish(lease.clone()))).await {
+            let mut batch = change.commit_with(Write::Finish(lease.clone()));
+            self.answer_report(group, received.answer, Code::OK, &mut batch);
+            match self.store.commit(batch).await {
                 Err(StoreError::Conflict(_)) => {}
                 other => return other,
             }
@@ -71,16 +79,34 @@ impl Engine {
     async fn wait_for_message(
         &self,
         group: &Group,
-        report: &CarrierReport,
+        received: Received<'_>,
         lease: Lease,
         tries: u32,
     ) -> Result<(), StoreError> {
+        let report = received.report;
         let ids = [&report.about.transaction, &report.about.message];
         let named = ids.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" / ");
         let reason = format!("a report names an unknown message: {named}");
         tracing::info!(gateway.group = %group.settings.name, tries, "{reason}");
         let write = self.retry_or_bury(&self.settings.report_retry, lease, tries, &reason);
-        self.store.commit(Batch::new().with(write)).await
+        let given_up = matches!(write, Write::Bury { .. });
+        let mut batch = Batch::new().with(write);
+        if given_up {
+            self.answer_report(group, received.answer, Code::UNKNOWN, &mut batch);
+        }
+        self.store.commit(batch).await
+    }
+
+    fn answer_report(&self, group: &Group, to: Option<&AnswerTo>, code: Code, batch: &mut Batch) {
+        if let Some(to) = to.cloned() {
+            batch.push(self.answer_job(group, AnswerJob { to, code, description: None }));
+        }
+    }
+
+    fn answer_job(&self, group: &Group, answer: AnswerJob) -> Write {
+        let now = self.now();
+        let (id, queue) = (JobId::generate(now), group.queue(QueueKind::Ev));
+        Write::Enqueue(NewJob { id, queue, lane: Lane::Normal, due: now, job: Job::AnswerV1(answer) })
     }
 
     /// The message that a report is about: by an id of ours in it, else by the carrier's id.
@@ -110,6 +136,13 @@ impl Engine {
         let ours = |m: &Message| m.group == group.settings.name && m.direction == Direction::Outbound;
         Ok(self.store.message(id).await?.filter(ours))
     }
+}
+
+/// A report with the answer that the carrier wants for it.
+#[derive(Clone, Copy)]
+struct Received<'a> {
+    report: &'a CarrierReport,
+    answer: Option<&'a AnswerTo>,
 }
 
 /// An id as it is compared: without white space and one pair of quotes around it.
@@ -160,13 +193,4 @@ fn concerned(report: &CarrierReport, message: &Message) -> Vec<Address> {
         None if message.recipients.len() == 1 => Vec::new(),
         None => report.recipients.clone(),
     }
-}
-
-/// True where the carrier sent the same report before.
-fn repeats(message: &Message, event: &Event) -> bool {
-    message.events.iter().any(|old| {
-        old.state == event.state
-            && old.destinations == event.destinations
-            && old.carrier_status == event.carrier_status
-    })
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mmsgw_domain::{
-    Address, CarrierReport, Code, Event, InstanceId, IntakeJob, Message, MessageId, Recipient, Template,
-    Timestamp,
+    Address, AnswerJob, AnswerTo, CarrierIds, CarrierReport, Code, Event, InstanceId, IntakeJob, Message,
+    MessageId, Priority, Recipient, RecipientKind, ReportOrder, Template, TemplateContent, Timestamp,
 };
 
 use crate::Content;
@@ -31,6 +31,26 @@ pub trait Gateway: Send + Sync + 'static {
     /// # Errors
     /// [`Unreadable`] where it is nothing that this gateway's protocol knows.
     fn read(&self, intake: &IntakeJob) -> Result<Incoming, Unreadable>;
+
+    /// Tells the carrier about a message that it handed to us. A protocol that has no such report
+    /// answers [`Delivery::Fail`].
+    async fn report(&self, report: &OutboundReport) -> Verdict;
+
+    /// Answers a request of the carrier's.
+    async fn answer(&self, answer: &AnswerJob, now: Timestamp) -> Verdict;
+}
+
+/// A report on an inbound message, to be handed to the carrier now.
+#[derive(Debug, Clone)]
+pub struct OutboundReport {
+    /// The message.
+    pub message: Arc<Message>,
+    /// What to tell.
+    pub order: ReportOrder,
+    /// The transaction id to use; the same one for each try.
+    pub transaction_id: String,
+    /// The present, for dates.
+    pub now: Timestamp,
 }
 
 /// A message to be sent now.
@@ -125,9 +145,79 @@ impl Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
     /// A report on a message of ours.
-    Report(CarrierReport),
+    Report {
+        /// The report.
+        report: CarrierReport,
+        /// The answer that it wants.
+        answer: Option<AnswerTo>,
+    },
+    /// A message for our side.
+    Message(Box<InboundMessage>),
     /// Something that asks for nothing, such as an answer to an answer; the reason is logged.
     Nothing(String),
+}
+
+/// A message that a carrier handed to us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundMessage {
+    /// Who it comes from.
+    pub origin: Address,
+    /// Our numbers that it is for, as the envelope says.
+    pub recipients: Vec<(RecipientKind, Address)>,
+    /// Subject, class and the like; its list of parts is empty.
+    pub content: TemplateContent,
+    /// The parts.
+    pub parts: Vec<InboundPart>,
+    /// What tells this message from all others of this carrier: a repetition has the same.
+    pub fingerprint: String,
+    /// Whether the carrier wants an acknowledgement apart.
+    pub ack_requested: Option<bool>,
+    /// Whether the sender wants a delivery report.
+    pub dr_requested: Option<bool>,
+    /// Whether the sender wants a read report.
+    pub rr_requested: Option<bool>,
+    /// The carrier's id of the message.
+    pub peer_ref: Option<String>,
+    /// The carrier's ids to the letter.
+    pub carrier_ids: Option<CarrierIds>,
+    /// Where an acknowledgement goes.
+    pub ack_at_addr: Option<String>,
+    /// An earlier message that this one answers.
+    pub linked_id: Option<String>,
+    /// Its priority.
+    pub priority: Option<Priority>,
+    /// The relay that handed it over.
+    pub relay_server: Option<String>,
+    /// What the sender's handset can do.
+    pub ua_caps: Option<String>,
+    /// The reply charging id.
+    pub reply_charging_id: Option<String>,
+    /// The application that it is for.
+    pub handling_app: Option<String>,
+    /// The application that replies go to.
+    pub reply_to_app: Option<String>,
+    /// What the applications tell each other.
+    pub app_info: Option<String>,
+}
+
+/// A part of an [`InboundMessage`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundPart {
+    /// File name, made safe.
+    pub name: String,
+    /// Media type.
+    pub content_type: String,
+    /// Text in UTF-8, or octets.
+    pub content: InboundContent,
+}
+
+/// Content of an [`InboundPart`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InboundContent {
+    /// Text, whatever its charset was.
+    Text(String),
+    /// Octets.
+    Octets(Bytes),
 }
 
 /// What a carrier handed to us makes no sense.
@@ -136,6 +226,15 @@ pub enum Incoming {
 pub struct Unreadable {
     /// Why, for people.
     pub reason: String,
+    /// How to tell the carrier, where that is possible.
+    pub answer: Option<Box<AnswerJob>>,
+}
+
+impl Unreadable {
+    /// Something that nobody can be told about.
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), answer: None }
+    }
 }
 
 /// Tells the application.
@@ -182,6 +281,12 @@ pub enum CallSubject<'a> {
 pub enum CallVerdict {
     /// The application has it.
     Done,
+    /// The application has it, and says what to tell the carrier about the message. An order takes the
+    /// place of the report of that kind that would be sent by itself.
+    Answered {
+        /// Its orders.
+        orders: Vec<ReportOrder>,
+    },
     /// Not now.
     Later {
         /// What went wrong.

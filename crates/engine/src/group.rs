@@ -141,7 +141,7 @@ impl Engine {
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
-        for kind in [QueueKind::Tx, QueueKind::Rx] {
+        for kind in [QueueKind::Tx, QueueKind::Ev, QueueKind::Rx] {
             let window = group.settings.window;
             tasks.spawn(Worker::new(self, group, gateway, kind, window).run(stop.clone()));
         }

@@ -9,8 +9,9 @@
 //! job → `deliver` loads the content and asks the gateway → `settle` turns the verdict into the next
 //! state, the event, the end of the job and the callbacks, in one commit → `notify` posts them.
 //!
-//! A report in: `intake` keeps the raw octets as an RX job in one commit → `digest` has the gateway
-//! read them, finds the message, and records the event like `settle` does.
+//! In: `intake` keeps the raw octets as an RX job in one commit → `digest` has the gateway read them. A
+//! report on a message of ours becomes an event like those of `settle`. A message for our side is kept
+//! by `inbound`, told by `notify`, and what goes back to the carrier waits as EV jobs for `report`.
 
 mod accept;
 pub mod config;
@@ -20,11 +21,13 @@ mod digest;
 mod engine;
 mod gateway;
 mod group;
+mod inbound;
 mod intake;
 mod notify;
 mod pace;
 mod query;
 mod refusal;
+mod report;
 mod settle;
 mod sweep;
 mod worker;
@@ -33,8 +36,9 @@ pub use accept::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDr
 pub use content::{Content, ContentError};
 pub use engine::{Engine, EngineParts, EngineSettings};
 pub use gateway::{
-    Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway, Incoming, Notifier,
-    Outbound, Outcome, Unreadable, Verdict,
+    Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway, InboundContent,
+    InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome, Unreadable, Verdict,
 };
 pub use group::{Group, GroupCounts};
 pub use refusal::{Field, Refusal};
+pub use report::Agreement;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use mmsgw_domain::{CallbackJob, CallbackSubject};
+use mmsgw_domain::{CallbackJob, CallbackSubject, ReportKind};
 use mmsgw_store::{Batch, Lease, StoreError, Write};
 
 use crate::engine::Engine;
 use crate::gateway::{Call, CallSubject, CallVerdict};
 use crate::group::{Group, count};
+use crate::inbound::Occasion;
 
 impl Engine {
     /// Posts one callback and settles its job by the answer.
@@ -18,28 +19,52 @@ impl Engine {
         lease: Lease,
         tries: u32,
     ) -> Result<(), StoreError> {
-        let verdict = match &callback.subject {
+        match &callback.subject {
             CallbackSubject::Event(event) => {
-                self.post(callback, tries, CallSubject::Event { message: callback.message, event }).await
+                let subject = CallSubject::Event { message: callback.message, event };
+                let verdict = self.post(callback, tries, subject).await;
+                let write = self.after_call(group, callback, lease, tries, verdict);
+                self.store.commit(Batch::new().with(write)).await
             }
-            CallbackSubject::InboundMessage => self.post_inbound(callback, tries).await?,
+            CallbackSubject::InboundMessage => self.call_back_inbound(group, callback, lease, tries).await,
+        }
+    }
+
+    /// Tells of an inbound message. When the application has it, the reports go out that waited for
+    /// that, or those that its answer orders instead.
+    async fn call_back_inbound(
+        &self,
+        group: &Group,
+        callback: &CallbackJob,
+        lease: Lease,
+        tries: u32,
+    ) -> Result<(), StoreError> {
+        let Some(message) = self.store.message(callback.message).await? else {
+            let bury = self.bury(lease, "the message is gone");
+            return self.store.commit(Batch::new().with(bury)).await;
         };
-        let write = self.after_call(group, callback, lease, tries, verdict);
-        self.store.commit(Batch::new().with(write)).await
+        let Some(template) = self.store.revision(message.revision).await? else {
+            let bury = self.bury(lease, "the content of the message is gone");
+            return self.store.commit(Batch::new().with(bury)).await;
+        };
+        let subject = CallSubject::InboundMessage { message: &message, template: &template };
+        let verdict = self.post(callback, tries, subject).await;
+        let taken = matches!(verdict, CallVerdict::Done | CallVerdict::Answered { .. });
+        let orders =
+            if let CallVerdict::Answered { orders } = &verdict { orders.clone() } else { Vec::new() };
+        let mut batch = Batch::new().with(self.after_call(group, callback, lease, tries, verdict));
+        if taken {
+            let kinds: Vec<ReportKind> = orders.iter().map(|order| order.kind).collect();
+            self.queue_own_reports(group, &message, Occasion::CallbackTaken, &kinds, &mut batch);
+            orders.into_iter().for_each(|order| self.queue_report(&message, order, &mut batch));
+        }
+        self.store.commit(batch).await
     }
 
     async fn post(&self, callback: &CallbackJob, tries: u32, subject: CallSubject<'_>) -> CallVerdict {
         self.notifier
             .notify(&Call { url: &callback.url, delivery_id: &callback.delivery_id, tries, subject })
             .await
-    }
-
-    async fn post_inbound(&self, callback: &CallbackJob, tries: u32) -> Result<CallVerdict, StoreError> {
-        let gone = || CallVerdict::Never { reason: "the message is gone".into() };
-        let Some(message) = self.store.message(callback.message).await? else { return Ok(gone()) };
-        let Some(template) = self.store.revision(message.revision).await? else { return Ok(gone()) };
-        let subject = CallSubject::InboundMessage { message: &message, template: &template };
-        Ok(self.post(callback, tries, subject).await)
     }
 
     fn after_call(
@@ -52,7 +77,7 @@ impl Engine {
     ) -> Write {
         let policy = &self.settings.callback_retry;
         let (reason, delay) = match verdict {
-            CallVerdict::Done => {
+            CallVerdict::Done | CallVerdict::Answered { .. } => {
                 count(&group.counts.callbacks);
                 return Write::Finish(lease);
             }

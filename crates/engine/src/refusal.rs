@@ -59,6 +59,14 @@ pub enum Field {
     EarliestDelivery,
     /// `latest_delivery`.
     LatestDelivery,
+    /// `gateway`.
+    Gateway,
+    /// `message`.
+    Message,
+    /// `peer_ref`.
+    PeerRef,
+    /// `applies_to`.
+    AppliesTo,
 }
 
 impl From<StoreError> for Refusal {

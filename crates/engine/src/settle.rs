@@ -24,8 +24,19 @@ pub(crate) struct Settlement<'a> {
     pub(crate) transaction: Option<String>,
 }
 
-/// Somebody else may change the message between reading and committing; so often it is tried.
-const MOST_CONFLICTS: u32 = 20;
+/// Somebody else may change the message between reading and committing; so often it is tried. Of those
+/// who collide one always gets through.
+pub(crate) const MOST_CONFLICTS: u32 = 100;
+
+/// True where a message has the same event already: the same report, told or heard twice.
+pub(crate) fn repeats(message: &Message, event: &Event) -> bool {
+    message.events.iter().any(|old| {
+        old.state == event.state
+            && old.code == event.code
+            && old.destinations == event.destinations
+            && old.carrier_status == event.carrier_status
+    })
+}
 
 impl Engine {
     /// Commits what follows from a verdict. A message that changed meanwhile is read again.

@@ -65,7 +65,8 @@ impl Round<'_> {
             Write::Part { part, expires } => self.part(part, *expires, record),
             Write::NewMessage(message) => self.put_message(INSERT_MESSAGE, message, record),
             Write::ChangedMessage(message) => self.put_message(UPDATE_MESSAGE, message, record),
-            Write::Reference { reference, message, expires } => self.reference(reference, *message, *expires),
+            Write::Reference { reference, message, expires }
+            | Write::NewReference { reference, message, expires } => self.reference(reference, *message, *expires),
             Write::Enqueue(job) => self.enqueue(job, record),
             Write::Finish(lease) => self.finish(lease),
             Write::Postpone { lease, due } => self.put_back(lease, *due, 1),
@@ -260,6 +261,13 @@ impl Facts for Round<'_> {
     fn has_job(&mut self, id: JobId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM job WHERE id = ?1 UNION ALL SELECT 1 FROM dead WHERE id = ?1";
         Ok(self.one(sql, [id.as_bytes()], |_| Ok(()))?.is_some())
+    }
+
+    fn has_reference(&mut self, reference: &Reference) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM reference WHERE grp = ?1 AND kind = ?2 AND value = ?3 AND expires > ?4";
+        let (group, kind) = (reference.group.as_str(), reference.kind.name());
+        let values = params![group, kind, reference.value, self.now.as_millis()];
+        Ok(self.one(sql, values, |_| Ok(()))?.is_some())
     }
 
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError> {

@@ -99,6 +99,16 @@ pub enum Write {
         /// When it may be forgotten.
         expires: Timestamp,
     },
+    /// A carrier's reference to a message, refused where it is there already: of two workers that
+    /// look into the same message at once, one finds out that it came second.
+    NewReference {
+        /// The reference.
+        reference: Reference,
+        /// The message.
+        message: MessageId,
+        /// When it may be forgotten.
+        expires: Timestamp,
+    },
     /// A new job.
     Enqueue(NewJob),
     /// A leased job is done and forgotten.

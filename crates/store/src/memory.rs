@@ -209,6 +209,10 @@ impl Facts for Present<'_> {
         Ok(self.state.jobs.contains_key(&id) || self.state.dead.keys().any(|(_, dead)| *dead == id))
     }
 
+    fn has_reference(&mut self, reference: &Reference) -> Result<bool, StoreError> {
+        Ok(self.state.references.get(reference).is_some_and(|kept| kept.until > self.now))
+    }
+
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError> {
         Ok(self.state.holds(lease, self.now))
     }
@@ -251,7 +255,8 @@ impl State {
             Write::NewMessage(message) | Write::ChangedMessage(message) => {
                 self.messages.insert(message.id, message.clone());
             }
-            Write::Reference { reference, message, expires } => {
+            Write::Reference { reference, message, expires }
+            | Write::NewReference { reference, message, expires } => {
                 self.references.insert(reference.clone(), Kept { thing: *message, until: *expires });
             }
             Write::Enqueue(job) => return Some(self.enqueue(job)),

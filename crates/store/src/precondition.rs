@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use mmsgw_domain::{JobId, MessageId, PartId, RevisionId, TemplateId};
 
-use crate::{Lease, StoreError, Write};
+use crate::{Lease, Reference, StoreError, Write};
 
 /// What a backend knows before the batch.
 pub trait Facts {
@@ -27,6 +27,9 @@ pub trait Facts {
 
     /// Whether a job of that id waits, is leased or is dead.
     fn has_job(&mut self, id: JobId) -> Result<bool, StoreError>;
+
+    /// Whether a reference is there, unless it has expired.
+    fn has_reference(&mut self, reference: &Reference) -> Result<bool, StoreError>;
 
     /// Whether the lease has not lapsed and is not settled.
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError>;
@@ -58,6 +61,7 @@ struct Seen {
     latest: HashMap<TemplateId, Option<RevisionId>>,
     taken: HashSet<[u8; 16]>,
     settled: HashSet<JobId>,
+    references: HashSet<Reference>,
 }
 
 impl Seen {
@@ -78,6 +82,15 @@ impl Seen {
                 self.versions.insert(message.id, message.version);
                 Ok(())
             }
+            Write::NewReference { reference, .. } => {
+                if facts.has_reference(reference)? || !self.references.insert(reference.clone()) {
+                    return Err(StoreError::Conflict(format!(
+                        "the reference `{}` is there",
+                        reference.value
+                    )));
+                }
+                Ok(())
+            }
             Write::ChangedMessage(message) => self.change(message.id, message.version, facts),
             Write::Finish(lease)
             | Write::Postpone { lease, .. }
@@ -86,10 +99,11 @@ impl Seen {
                 let first = self.settled.insert(lease.job);
                 if first && facts.holds(lease)? { Ok(()) } else { Err(StoreError::LeaseLost) }
             }
-            Write::Revision(_)
-            | Write::KeepRevision { .. }
-            | Write::KeepBlob { .. }
-            | Write::Reference { .. } => Ok(()),
+            Write::Revision(_) | Write::KeepRevision { .. } | Write::KeepBlob { .. } => Ok(()),
+            Write::Reference { reference, .. } => {
+                self.references.insert(reference.clone());
+                Ok(())
+            }
         }
     }
 

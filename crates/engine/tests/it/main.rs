@@ -4,6 +4,7 @@
 mod callbacks;
 mod content;
 mod delivery;
+mod inbound;
 mod isolation;
 mod reports;
 mod rig;

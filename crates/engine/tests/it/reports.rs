@@ -123,7 +123,7 @@ async fn a_report_on_nothing_of_ours_or_of_another_group_ends_with_the_dead() {
 async fn what_cannot_be_read_is_kept_and_stops_nobody() {
     let rig = Rig::new();
     let carrier = rig.gateway("gw", |_| {});
-    let unreadable = carrier.will_read(Err(Unreadable { reason: "no headers at all".into() }));
+    let unreadable = carrier.will_read(Err(Unreadable::because("no headers at all")));
     let nothing = carrier.will_read(Ok(Incoming::Nothing("an answer to an answer".into())));
     rig.hand_in("gw", unreadable).await;
     rig.hand_in("gw", nothing).await;

@@ -7,13 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mmsgw_domain::{
-    Address, CarrierReport, Clock, Features, GroupName, GroupSettings, InstanceId, IntakeJob, IntakeKind,
-    Message, MessageId, Queue, QueueKind, Release, RetryPolicy, State, SystemClock, TemplateContent,
+    Address, AnswerJob, CarrierReport, Clock, Features, GroupName, GroupSettings, InstanceId, IntakeJob,
+    IntakeKind, Message, MessageId, Queue, QueueKind, Release, ReportOrder, RetryPolicy, State, SystemClock,
+    Template, TemplateContent, Timestamp,
 };
 use mmsgw_engine::{
     Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts, EngineSettings,
-    FetchError, Fetcher, Gateway, Incoming, Notifier, Outbound, PartDraft, Submission, TemplateDraft,
-    Unreadable, Verdict,
+    FetchError, Fetcher, Gateway, Incoming, Notifier, Outbound, OutboundReport, PartDraft, Submission,
+    TemplateDraft, Unreadable, Verdict,
 };
 use mmsgw_store::{DirectoryBlobs, MemoryStore, Store};
 use parking_lot::Mutex;
@@ -113,7 +114,7 @@ impl Rig {
     /// Hands in a report as if it came from the carrier of `group`. The test's gateways read reports
     /// by their number.
     pub(crate) async fn report(&self, carrier: &Carrier, group: &str, report: CarrierReport) {
-        let number = carrier.will_read(Ok(Incoming::Report(report)));
+        let number = carrier.will_read(Ok(Incoming::Report { report, answer: None }));
         self.hand_in(group, number).await;
     }
 
@@ -226,6 +227,8 @@ pub(crate) struct Carrier {
     pub(crate) seen: Mutex<Vec<Outbound>>,
     reports: Mutex<Vec<Result<Incoming, Unreadable>>>,
     pub(crate) delay: Mutex<Duration>,
+    pub(crate) told: Mutex<Vec<OutboundReport>>,
+    pub(crate) answers: Mutex<Vec<AnswerJob>>,
 }
 
 pub(crate) enum Turn {
@@ -241,6 +244,8 @@ impl Carrier {
             seen: Mutex::default(),
             reports: Mutex::default(),
             delay: Mutex::default(),
+            told: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 
@@ -253,6 +258,15 @@ impl Carrier {
         let mut reports = self.reports.lock();
         reports.push(what);
         reports.len() - 1
+    }
+
+    fn next_turn(&self, usual: Delivery) -> Verdict {
+        let turn = self.script.lock().pop_front();
+        match turn {
+            None => Verdict::all(usual),
+            Some(Turn::Answer(verdict)) => verdict,
+            Some(Turn::Panic) => panic!("the test asked for it"),
+        }
     }
 
     pub(crate) fn takes(&self) -> usize {
@@ -276,17 +290,22 @@ impl Gateway for Carrier {
             tokio::time::sleep(delay).await;
         }
         self.seen.lock().push(outbound.clone());
-        let turn = self.script.lock().pop_front();
-        match turn {
-            None => Verdict::all(sent(&format!("ref-{}", outbound.transaction_id))),
-            Some(Turn::Answer(verdict)) => verdict,
-            Some(Turn::Panic) => panic!("the test asked for it"),
-        }
+        self.next_turn(sent(&format!("ref-{}", outbound.transaction_id)))
     }
 
     fn read(&self, intake: &IntakeJob) -> Result<Incoming, Unreadable> {
         let number: usize = std::str::from_utf8(&intake.raw).unwrap().parse().unwrap();
         self.reports.lock()[number].clone()
+    }
+
+    async fn report(&self, report: &OutboundReport) -> Verdict {
+        self.told.lock().push(report.clone());
+        self.next_turn(sent("told"))
+    }
+
+    async fn answer(&self, answer: &AnswerJob, _now: Timestamp) -> Verdict {
+        self.answers.lock().push(answer.clone());
+        self.next_turn(sent("answered"))
     }
 }
 
@@ -309,6 +328,10 @@ pub(crate) struct App {
     pub(crate) told: Mutex<Vec<Told>>,
     pub(crate) refuse: Mutex<Vec<CallVerdict>>,
     pub(crate) dead_hosts: Mutex<Vec<String>>,
+    /// Messages that came in.
+    pub(crate) received: Mutex<Vec<(Message, Template)>>,
+    /// What it orders in its answer to those.
+    pub(crate) orders: Mutex<Vec<ReportOrder>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -337,11 +360,25 @@ impl Notifier for App {
         if let Some(verdict) = self.refuse.lock().pop() {
             return verdict;
         }
-        if let CallSubject::Event { event, .. } = call.subject {
-            let (url, delivery_id) = (call.url.to_owned(), call.delivery_id.to_owned());
-            self.told.lock().push(Told { url, delivery_id, sequence: event.sequence, state: event.state });
+        match call.subject {
+            CallSubject::Event { event, .. } => {
+                let (url, delivery_id) = (call.url.to_owned(), call.delivery_id.to_owned());
+                self.told.lock().push(Told {
+                    url,
+                    delivery_id,
+                    sequence: event.sequence,
+                    state: event.state,
+                });
+                CallVerdict::Done
+            }
+            CallSubject::InboundMessage { message, template } => {
+                self.received.lock().push((message.clone(), template.clone()));
+                match self.orders.lock().clone() {
+                    orders if orders.is_empty() => CallVerdict::Done,
+                    orders => CallVerdict::Answered { orders },
+                }
+            }
         }
-        CallVerdict::Done
     }
 }
 

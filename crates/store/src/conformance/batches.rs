@@ -214,3 +214,17 @@ pub(super) async fn references(b: Bench) {
     b.commit([write(strange.clone(), one)]).await;
     assert_eq!(Arc::clone(&b.store).find(&strange).await.unwrap(), Some(one));
 }
+
+pub(super) async fn new_references(b: Bench) {
+    let (one, two) = (Id::generate(b.now()), Id::generate(b.now()));
+    let claim = |message| Write::NewReference { reference: reference("claimed"), message, expires: b.at(60) };
+    b.commit([claim(one)]).await;
+    let again = b.store.commit([claim(two)].into_iter().collect()).await;
+    assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
+    assert_eq!(b.store.find(&reference("claimed")).await.unwrap(), Some(one));
+    let twice = [reference("twice"), reference("twice")];
+    let twice = twice.map(|reference| Write::NewReference { reference, message: one, expires: b.at(60) });
+    assert!(matches!(b.store.commit(twice.into_iter().collect()).await, Err(StoreError::Conflict(_))));
+    b.clock.advance(std::time::Duration::from_secs(61));
+    b.commit([claim(two)]).await;
+}

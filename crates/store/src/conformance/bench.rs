@@ -126,6 +126,7 @@ impl Bench {
             peer_ref: None,
             last_tran_id: None,
             ack_at_addr: None,
+            carrier_ids: None,
             relay_server: None,
             ua_caps: None,
             reply_charging_id: None,

@@ -50,6 +50,7 @@ const CASES: &[(&str, Case)] = &[
     ("a forgotten template leaves its revisions", |b| Box::pin(batches::forgotten_template(b))),
     ("fetched media replace a stored revision only", |b| Box::pin(batches::fetched_media(b))),
     ("a reference is replaced", |b| Box::pin(batches::references(b))),
+    ("a new reference is refused where it is there", |b| Box::pin(batches::new_references(b))),
     ("jobs leave by lane, due time and id", |b| Box::pin(jobs::order(b))),
     ("a job is not handed out before it is due", |b| Box::pin(jobs::future_jobs(b))),
     ("next_due names the next thing to happen", |b| Box::pin(jobs::next_due(b))),
