@@ -1,0 +1,8 @@
+//! A presentation from a stranger.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let _ = mmsgw_mime::smil::references(text);
+});
