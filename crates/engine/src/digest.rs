@@ -55,10 +55,11 @@ impl Engine {
         tries: u32,
     ) -> Result<(), StoreError> {
         let report = received.report;
+        let Some(mut message) = self.correlate(group, report).await? else {
+            return self.wait_for_message(group, received, lease, tries).await;
+        };
+        let _turn = self.turns.take(message.id).await;
         for _ in 0..MOST_CONFLICTS {
-            let Some(message) = self.correlate(group, report).await? else {
-                return self.wait_for_message(group, received, lease, tries).await;
-            };
             let event = event_of(report, &message, instance, self.now());
             let mut change = Change::new(self, &message);
             if repeats(&message, &event) {
@@ -72,6 +73,10 @@ impl Engine {
                 Err(StoreError::Conflict(_)) => {}
                 other => return other,
             }
+            let Some(again) = self.store.message(message.id).await? else {
+                return self.wait_for_message(group, received, lease, tries).await;
+            };
+            message = again;
         }
         Err(StoreError::Conflict("the message of a report changes all the time".into()))
     }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::content::ContentCache;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
+use crate::turns::Turns;
 
 /// A handle to the engine; clones share one.
 #[derive(Clone)]
@@ -98,6 +99,7 @@ pub struct Core {
     pub(crate) settings: EngineSettings,
     pub(crate) groups: Groups,
     pub(crate) cache: ContentCache,
+    pub(crate) turns: Turns,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
     pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
 }
@@ -115,8 +117,19 @@ impl Engine {
     pub fn new(parts: EngineParts, settings: EngineSettings) -> Self {
         let EngineParts { store, blobs, clock, fetcher, notifier } = parts;
         let cache = ContentCache::new(settings.cache_octets);
-        let (groups, claimed) = (Groups::default(), Mutex::default());
-        Self(Arc::new(Core { store, blobs, clock, fetcher, notifier, settings, groups, cache, claimed }))
+        let (groups, claimed, turns) = (Groups::default(), Mutex::default(), Turns::default());
+        Self(Arc::new(Core {
+            store,
+            blobs,
+            clock,
+            fetcher,
+            notifier,
+            settings,
+            groups,
+            cache,
+            turns,
+            claimed,
+        }))
     }
 
     /// The settings.

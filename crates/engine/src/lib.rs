@@ -30,6 +30,7 @@ mod refusal;
 mod report;
 mod settle;
 mod sweep;
+mod turns;
 mod worker;
 
 pub use accept::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};

@@ -45,6 +45,7 @@ impl Engine {
         mut message: Message,
         settlement: Settlement<'_>,
     ) -> Result<(), StoreError> {
+        let _turn = self.turns.take(message.id).await;
         for _ in 0..MOST_CONFLICTS {
             let batch = self.settled(&message, &settlement);
             match self.store.commit(batch).await {
