@@ -197,6 +197,7 @@ impl Doors {
         if settings.mm7rx.on_api && settings.speaks(Protocol::Mm7) {
             router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), receivers(settings)?));
         }
-        Ok(mmsgw_edge_api::serve(router, &settings.api, &self.listeners).await?.address)
+        let serving = mmsgw_edge_api::serve(router, &settings.api, &self.listeners).await;
+        Ok(serving.context("api.listen")?.address)
     }
 }

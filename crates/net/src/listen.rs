@@ -34,7 +34,7 @@ pub fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError>
 
 /// An address could not be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("listen on {address}: {source}")]
+#[error("cannot listen on {address}")]
 pub struct BindError {
     /// The address asked for.
     pub address: SocketAddr,
