@@ -97,7 +97,7 @@ fn make_engine(
     clock: &Arc<dyn Clock>,
     store: &Arc<EmbeddedStore>,
 ) -> anyhow::Result<Engine> {
-    let blobs = DirectoryBlobs::open(&settings.storage.directory.join("media"))?;
+    let blobs = DirectoryBlobs::open(settings.storage.directory.join("media"))?;
     let links = Links::at(&settings.api.public_base());
     let parts = EngineParts {
         store: Arc::clone(store) as Arc<dyn Store>,
