@@ -62,6 +62,7 @@ impl Engine {
         for _ in 0..MOST_CONFLICTS {
             let event = event_of(report, &message, instance, self.now());
             let mut change = Change::new(self, &message);
+            change.handed_over();
             if repeats(&message, &event) {
                 tracing::debug!(message.id = %message.id, state = %event.state, "a report came again");
             } else {

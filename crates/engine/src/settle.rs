@@ -123,6 +123,15 @@ impl<'a> Change<'a> {
         self.engine.queue_callbacks(&self.message, &event, &mut self.batch);
     }
 
+    /// Notes that the carrier has the message, where its report says so before the hand-over was
+    /// settled. After a crash in between nobody else would: what was reported is not sent again.
+    pub(crate) fn handed_over(&mut self) {
+        if self.message.last_tran_id.is_none() {
+            self.message.last_tran_id = Some(self.message.transaction_id());
+            self.message.processed = Some(self.now);
+        }
+    }
+
     /// The batch with the next version of the message in it.
     pub(crate) fn commit_with(mut self, write: Write) -> Batch {
         let lasting = self.now.after(self.engine.settings().message_ttl);

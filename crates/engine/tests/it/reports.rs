@@ -103,6 +103,20 @@ async fn a_message_reported_while_its_answer_was_lost_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_report_tells_the_transaction_of_a_hand_over_that_nobody_settled() {
+    let rig = Rig::new();
+    let carrier = rig.gateway("gw", |_| {});
+    // Long enough for the report to come first; a crash would make it last for ever.
+    *carrier.delay.lock() = std::time::Duration::from_secs(5);
+    let id = rig.send(&["+15555550101"]).await;
+    rig.report(&carrier, "gw", report(State::Delivered, &format!("{id}-0"), &[])).await;
+    let message = rig.message_when(id, |m| m.state() == Some(State::Delivered)).await;
+    assert_eq!(message.last_tran_id, Some(format!("{id}-0")));
+    assert!(message.processed.is_some());
+    assert!(message.events.iter().all(|event| event.state != State::Sent), "it was settled meanwhile");
+}
+
+#[tokio::test]
 async fn a_report_on_nothing_of_ours_or_of_another_group_ends_with_the_dead() {
     let rig = Rig::new();
     let carrier = rig.gateway("gw", |_| {});
