@@ -168,3 +168,77 @@ pub enum UrlsForm {
     /// One by one.
     List(Vec<String>),
 }
+
+/// Body of `POST /mmsgw/v1/mms/inbound/{ack|dr|rr}/<message_id>`. What the message knows already need
+/// not be repeated; what is repeated must agree.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = ReportRequest)]
+pub struct ReportForm {
+    /// The gateway group, or an instance of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    /// The message's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The provider's id of the message. `provider_ref` is taken as the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_ref: Option<String>,
+    /// What to tell the carrier.
+    #[serde(flatten)]
+    pub order: OrderForm,
+    /// Taken and ignored: the path says what is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_for: Option<String>,
+}
+
+/// What to tell a carrier about an inbound message.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = ReportOrder)]
+pub struct OrderForm {
+    /// Canonical code, or the protocol's word.
+    #[schema(required)]
+    pub status: StatusForm,
+    /// A sentence for the other side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The numbers it is about; all where absent or `*`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applies_to: Option<NumbersForm>,
+}
+
+/// A status: 200 ok, 202 forwarded, 400 malformed, 404 unknown, 406 refused, 408 expired, 410 deferred,
+/// 415 unsupported, 500 unspecified; or a word of MM4 or MM7 such as `Retrieved`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Status)]
+pub enum StatusForm {
+    /// Code or word.
+    Text(String),
+    /// Code.
+    Number(u16),
+}
+
+impl Default for StatusForm {
+    fn default() -> Self {
+        Self::Text("200".into())
+    }
+}
+
+/// What an application may answer to the callback of an inbound message, to have these reports sent
+/// instead of those that would be sent by themselves. Any other answer is taken as well.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = CallbackAnswer)]
+pub struct CallbackAnswerForm {
+    /// The acknowledgement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack: Option<OrderForm>,
+    /// The delivery report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dr: Option<OrderForm>,
+    /// The read report.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rr: Option<OrderForm>,
+}

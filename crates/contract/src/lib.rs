@@ -2,10 +2,12 @@
 //!
 //! * **Answers** and callbacks are the views: [`MessageView`], [`TemplateView`], [`PartView`],
 //!   [`EventView`], [`EventCallback`]. Every field is always there; what is not known is `null`.
-//! * **Requests** are read by [`TemplateRequest`], [`TemplateChangeRequest`], [`PartRequest`] and
-//!   [`SendRequest`], strictly: unknown and repeated fields are refused, all faults are told at once,
-//!   each with its JSON pointer (RFC 6901), and what comes out is made of domain types. Clients write
-//!   them as the forms: [`TemplateForm`] and its neighbours.
+//! * **Requests** are read by [`TemplateRequest`], [`TemplateChangeRequest`], [`PartRequest`],
+//!   [`SendRequest`] and [`ReportRequest`], strictly: unknown and repeated fields are refused, all
+//!   faults are told at once, each with its JSON pointer (RFC 6901), and what comes out is made of
+//!   domain types. Clients write them as the forms: [`TemplateForm`] and its neighbours.
+//! * **Answers to callbacks** are read by [`CallbackAnswer`], which takes whatever comes: a callback
+//!   that was taken does not fail for its answer.
 //! * **Refusals** are [`Problem`]s (RFC 9457), their codes are in [`code`].
 //!
 //! The crate decides nothing and does no I/O: what a value means is the engine's affair, and whether
@@ -24,13 +26,15 @@ mod view;
 
 pub use code::{FaultCode, ProblemCode};
 pub use forms::{
-    NumbersForm, PartForm, PartItem, SendForm, TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm,
+    CallbackAnswerForm, NumbersForm, OrderForm, PartForm, PartItem, ReportForm, SendForm, StatusForm,
+    TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm,
 };
 pub use limits::{Limits, Rules};
 pub use media_type::{ContentTypes, type_by_name};
 pub use problem::{Fault, Problem, ProblemView};
 pub use request::{
-    Change, PartBody, PartRequest, SendRequest, TemplateChangeRequest, TemplateRequest, TemplateValues,
+    CallbackAnswer, Change, PartBody, PartRequest, ReportRequest, SendRequest, TemplateChangeRequest,
+    TemplateRequest, TemplateValues,
 };
 pub use view::{
     EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, RecipientView, StateWord,

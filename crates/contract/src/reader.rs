@@ -32,9 +32,19 @@ impl<'c> Context<'c> {
         now: Timestamp,
         read: impl FnOnce(Json<'_>, &At<'_>, &Context<'_>) -> Option<T>,
     ) -> Result<T, Problem> {
-        let json = Json::parse(body, rules.limits.values)?;
+        Self::read_json(Json::parse(body, rules.limits.values)?, &At::ROOT, rules, now, read)
+    }
+
+    /// Reads a value that stands at `at`, as if nothing else were there.
+    pub(crate) fn read_json<T>(
+        json: Json<'_>,
+        at: &At<'_>,
+        rules: &'c Rules,
+        now: Timestamp,
+        read: impl FnOnce(Json<'_>, &At<'_>, &Context<'_>) -> Option<T>,
+    ) -> Result<T, Problem> {
         let context = Context { rules, now, faults: RefCell::default() };
-        let value = read(json, &At::ROOT, &context);
+        let value = read(json, at, &context);
         match value {
             Some(value) if context.faults.borrow().is_empty() => Ok(value),
             _ => Err(Problem::invalid(context.faults.into_inner())),

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use mmsgw_domain::{Address, GroupName, PartId, Timestamp};
+use mmsgw_domain::{Address, GroupName, MessageId, PartId, Timestamp};
 
 use crate::FaultCode;
 use crate::json::Json;
@@ -134,6 +134,19 @@ pub(crate) fn parse_address(text: &str, at: &At<'_>, context: &Context<'_>) -> O
 
 pub(crate) fn group(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<GroupName> {
     parsed(json, at, context, "the group's name as a string")
+}
+
+/// A group's name, or the id of an instance of it: messages and events name the instance.
+pub(crate) fn group_of_instance(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<GroupName> {
+    let json = match json {
+        Json::Text(text) => Json::Text(text.split(':').next().unwrap_or_default().to_owned().into()),
+        other => other,
+    };
+    group(json, at, context)
+}
+
+pub(crate) fn message_id(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<MessageId> {
+    parsed(json, at, context, "the message's id as a string")
 }
 
 pub(crate) fn part_id(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<PartId> {

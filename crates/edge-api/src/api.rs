@@ -38,6 +38,7 @@ impl Api {
     pub(crate) fn new(
         engine: Engine,
         settings: &ApiSettings,
+        links: Links,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SettingsError> {
         settings.check()?;
@@ -46,7 +47,7 @@ impl Api {
             engine,
             clock,
             rules: settings.rules()?,
-            links: Links::at(&base),
+            links,
             keys: Keys::new(&settings.keys),
             base,
             max_body: settings.max_body.as_usize(),

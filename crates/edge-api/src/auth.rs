@@ -72,6 +72,11 @@ impl Caller {
         self.0.as_ref().is_some_and(|key| key.origins.is_some())
     }
 
+    /// True where some messages are not the caller's.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.0.as_ref().is_some_and(|key| key.origins.is_some() || key.gateways.is_some())
+    }
+
     /// Refuses an origin that is not the caller's; `pointer` is where the request states it.
     pub(crate) fn may_use_origin(&self, origin: &Address, pointer: &str) -> Result<(), Problem> {
         if self.owns_origin(origin) {

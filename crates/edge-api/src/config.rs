@@ -79,7 +79,7 @@ pub struct KeySettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Make and change templates and parts, send messages.
+    /// Make and change templates and parts, send messages, order reports on inbound ones.
     Send,
     /// Look at templates, parts, messages and media.
     Read,

@@ -59,6 +59,10 @@ impl Places {
             Field::EarliestDelivery if self.times => "/earliest_delivery".to_owned(),
             Field::LatestDelivery if self.times => "/latest_delivery".to_owned(),
             Field::EarliestDelivery | Field::LatestDelivery => String::new(),
+            Field::Gateway => "/gateway".to_owned(),
+            Field::Message => "/message".to_owned(),
+            Field::PeerRef => "/peer_ref".to_owned(),
+            Field::AppliesTo => "/applies_to".to_owned(),
         }
     }
 

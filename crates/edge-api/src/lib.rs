@@ -7,7 +7,8 @@
 //!
 //! The crate decides nothing about messages and sees no store. `POST /mmsgw/v1/mms/inbound/<group>`
 //! belongs to the carriers' edge; its router is merged with this one by the binary, and has to use
-//! the pattern [`INBOUND_PATH`].
+//! the pattern [`INBOUND_PATH`]. One segment further, `POST /mmsgw/v1/mms/inbound/ack|dr|rr/<id>`, the
+//! API is at home again.
 
 mod api;
 mod auth;

@@ -7,7 +7,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use mmsgw_contract::{EventCallback, MessageView, ProblemView, TemplateForm};
+use mmsgw_contract::{CallbackAnswerForm, EventCallback, MessageView, ProblemView, TemplateForm};
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -29,20 +29,27 @@ use crate::{media, messages, parts, problems, templates};
         messages::send::send_message,
         messages::read::read_outbound,
         messages::read::read_inbound,
+        messages::report::report_acknowledgement,
+        messages::report::report_delivery,
+        messages::report::report_reading,
         media::read_media,
         problems::read_problem,
         read_document,
     ),
-    components(schemas(EventCallback, MessageView, ProblemView, TemplateForm))
+    components(schemas(CallbackAnswerForm, EventCallback, MessageView, ProblemView, TemplateForm))
 )]
 struct Described;
 
 /// The OpenAPI document.
 pub fn document() -> OpenApi {
     let mut document = Described::openapi();
+    let taken = || ResponseBuilder::new().description("Taken; any 2xx is success");
+    let orders = Ref::from_schema_name(CallbackAnswerForm::name());
+    let answer = ContentBuilder::new().schema(Some(orders)).build();
+    let ordering = taken().content("application/json", answer);
     let callbacks = PathsBuilder::new()
-        .path("event", callback::<EventCallback>("Something happened to a message", EVENT))
-        .path("inboundMessage", callback::<MessageView<'_>>("A message came in", INBOUND));
+        .path("event", callback::<EventCallback>("Something happened to a message", EVENT, taken()))
+        .path("inboundMessage", callback::<MessageView<'_>>("A message came in", INBOUND, ordering));
     document.webhooks = Some(callbacks.build());
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
@@ -50,18 +57,18 @@ pub fn document() -> OpenApi {
 }
 
 const EVENT: &str = "Posted to every events_url of the message and of its gateway.";
-const INBOUND: &str = "Posted to the gateway's mms_received_url.";
+const INBOUND: &str = "Posted to the gateway's mms_received_url. The answer may order reports to the carrier, \
+    instead of those that would be sent by themselves; any other body is taken as well.";
 
-fn callback<T: ToSchema>(summary: &str, description: &str) -> PathItem {
+fn callback<T: ToSchema>(summary: &str, description: &str, taken: ResponseBuilder) -> PathItem {
     let schema = Ref::from_schema_name(T::name());
     let content = ContentBuilder::new().schema(Some(schema)).build();
     let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
-    let taken = ResponseBuilder::new().description("Taken; any 2xx is success").build();
     let operation = OperationBuilder::new()
         .summary(Some(summary))
         .description(Some(description))
         .request_body(Some(body.build()))
-        .response("2XX", taken);
+        .response("2XX", taken.build());
     PathItem::new(HttpMethod::Post, operation)
 }
 
@@ -103,6 +110,9 @@ mod tests {
             ("/mmsgw/v1/mms_part/{id}", &["get"]),
             ("/mmsgw/v1/mms/outbound/{id}", &["get", "post"]),
             (crate::INBOUND_PATH, &["get"]),
+            ("/mmsgw/v1/mms/inbound/ack/{id}", &["post"]),
+            ("/mmsgw/v1/mms/inbound/dr/{id}", &["post"]),
+            ("/mmsgw/v1/mms/inbound/rr/{id}", &["post"]),
             ("/mmsgw/v1/media/{digest}/{name}", &["get"]),
             ("/mmsgw/v1/problems/{code}", &["get"]),
             ("/mmsgw/v1/openapi.json", &["get"]),
@@ -111,9 +121,15 @@ mod tests {
             found.sort();
             assert_eq!(found, expected, "{path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 9);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 12);
         assert!(document["webhooks"]["event"]["post"].is_object());
         assert!(document["webhooks"]["inboundMessage"]["post"].is_object());
+        let answer = "/webhooks/inboundMessage/post/responses/2XX/content/application~1json/schema/$ref";
+        assert_eq!(document.pointer(answer), Some(&"#/components/schemas/CallbackAnswer".into()));
+        let report = document.pointer("/components/schemas/ReportRequest").unwrap().to_string();
+        for name in ["gateway", "message", "peer_ref", "event_for", "ReportOrder"] {
+            assert!(report.contains(name), "{name}: {report}");
+        }
     }
 
     #[test]
@@ -137,7 +153,7 @@ mod tests {
             assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
         }
         let fields = document.pointer("/components/schemas/Message/properties").unwrap();
-        for name in ["id", "ack_at_addr", "gateway_id", "recipients", "template", "events"] {
+        for name in ["id", "provider_ref", "ack_at_addr", "gateway_id", "recipients", "template", "events"] {
             assert!(fields.get(name).is_some(), "{name}");
         }
     }

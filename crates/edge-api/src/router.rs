@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use mmsgw_contract::{Problem, ProblemCode};
+use mmsgw_contract::{Links, Problem, ProblemCode};
 use mmsgw_domain::{Clock, SystemClock};
 use mmsgw_engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -20,12 +20,12 @@ use crate::{media, messages, openapi, parts, problems, templates};
 /// merged only where both write it alike.
 pub const INBOUND_PATH: &str = "/mmsgw/v1/mms/inbound/{id}";
 
-/// The API on the machine's clock.
+/// The API on the machine's clock; `links` lead applications to media.
 ///
 /// # Errors
 /// [`SettingsError`] where the settings cannot work.
-pub fn router(engine: Engine, settings: &ApiSettings) -> Result<Router, SettingsError> {
-    router_with_clock(engine, settings, Arc::new(SystemClock))
+pub fn router(engine: Engine, settings: &ApiSettings, links: Links) -> Result<Router, SettingsError> {
+    router_with_clock(engine, settings, links, Arc::new(SystemClock))
 }
 
 /// The API on another clock, which should be the engine's.
@@ -35,9 +35,10 @@ pub fn router(engine: Engine, settings: &ApiSettings) -> Result<Router, Settings
 pub fn router_with_clock(
     engine: Engine,
     settings: &ApiSettings,
+    links: Links,
     clock: Arc<dyn Clock>,
 ) -> Result<Router, SettingsError> {
-    let api = Api::new(engine, settings, clock)?;
+    let api = Api::new(engine, settings, links, clock)?;
     let template = get(templates::read::read_template)
         .put(templates::change::change_template)
         .delete(templates::delete::delete_template);
@@ -51,6 +52,9 @@ pub fn router_with_clock(
             get(messages::read::read_outbound).post(messages::send::send_message),
         )
         .route(INBOUND_PATH, get(messages::read::read_inbound))
+        .route("/mmsgw/v1/mms/inbound/ack/{id}", post(messages::report::report_acknowledgement))
+        .route("/mmsgw/v1/mms/inbound/dr/{id}", post(messages::report::report_delivery))
+        .route("/mmsgw/v1/mms/inbound/rr/{id}", post(messages::report::report_reading))
         .route("/mmsgw/v1/media/{digest}/{name}", get(media::read_media))
         .route("/mmsgw/v1/problems/{code}", get(problems::read_problem))
         .route("/mmsgw/v1/openapi.json", get(openapi::read_document))

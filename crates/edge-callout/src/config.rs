@@ -32,7 +32,7 @@ pub struct CallbackSettings {
     pub timeout: Span,
     /// Time for look-up, TCP and TLS together.
     pub connect_timeout: Span,
-    /// An answer's body is read up to here.
+    /// An answer's body is read up to here; one that is longer orders no reports.
     pub max_answer: ByteSize,
     /// Networks that callbacks may go to besides public addresses. URLs of gateways and URLs that messages bring
     /// along are judged alike: an operator who puts a gateway's callback on an unusual network lists it here.

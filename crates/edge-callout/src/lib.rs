@@ -1,7 +1,7 @@
 //! Calls to the application's servers: event callbacks and media fetches.
 //!
 //! * [`Callout`] is the engine's [`Notifier`](mmsgw_engine::Notifier): it posts callbacks as JSON, signed where keys
-//!   are configured, and turns the answer into a verdict (`verdict`). One endpoint that is dead or slow costs the
+//!   are configured, and turns the answer into a verdict (`verdict`), with the reports that it orders. One endpoint that is dead or slow costs the
 //!   others nothing (`endpoint`).
 //! * [`Fetch`] is the engine's [`Fetcher`](mmsgw_engine::Fetcher): it fetches media from `http`, `https` and, under
 //!   configured directories, `file` URLs (`file`).

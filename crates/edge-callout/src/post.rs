@@ -1,6 +1,7 @@
 //! Posts callbacks.
 //!
-//! Answers for one try of one callback: the JSON, the signature, the exchange, and the verdict that follows from it.
+//! Answers for one try of one callback: the JSON, the signature, the exchange, and the verdict that follows from it,
+//! with the reports that an application orders in its answer to an inbound message.
 //! It must not try again by itself, follow a redirect, or let one endpoint hold up another (`endpoint`).
 
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, HeaderName, Method};
-use mmsgw_contract::{EventCallback, Links, MessageView};
-use mmsgw_domain::Clock;
+use mmsgw_contract::{CallbackAnswer, EventCallback, Links, MessageView, Rules};
+use mmsgw_domain::{Address, Clock, Message, ReportOrder};
 use mmsgw_engine::{Call, CallSubject, CallVerdict, Notifier};
 use mmsgw_net::{AddressGuard, HttpClient, HttpSettings, read_limited};
 use reqwest::RequestBuilder;
@@ -29,6 +30,8 @@ pub struct Callout {
     signer: Signer,
     clock: Arc<dyn Clock>,
     links: Links,
+    /// What orders in answers are measured by.
+    rules: Rules,
     max_answer: usize,
 }
 
@@ -54,6 +57,7 @@ impl Callout {
             signer: Signer::new(&settings.keys)?,
             clock,
             links,
+            rules: Rules::default(),
             max_answer: settings.max_answer.as_usize(),
         })
     }
@@ -94,19 +98,49 @@ impl Callout {
         Ok(headers)
     }
 
-    async fn exchange(&self, request: RequestBuilder) -> Judgement {
+    /// The judgement on a call, and the body of the answer, which is empty where it was not to be had.
+    async fn exchange(&self, request: RequestBuilder) -> (Judgement, Bytes) {
         let answer = match request.send().await {
             Ok(answer) => answer,
-            Err(error) => return Judgement::by_error(&error),
+            Err(error) => return (Judgement::by_error(&error), Bytes::new()),
         };
         let pause = retry_after(answer.headers(), self.clock.now());
         let judgement = Judgement::by_answer(answer.status(), pause);
-        // The status has said it all; the body is taken off the connection so that it can be used again.
-        if let Err(error) = read_limited(answer, self.max_answer).await {
+        // The status has said it all save orders; the body is also taken off the connection so that that can be
+        // used again.
+        let body = read_limited(answer, self.max_answer).await.unwrap_or_else(|error| {
             tracing::debug!(%error, "body of an application's answer left unread");
-        }
-        judgement
+            Bytes::new()
+        });
+        (judgement, body)
     }
+
+    /// What the answer of an application that took a message orders. A callback that was taken does not fail for
+    /// its answer, so what makes no sense in it is told in the log only.
+    fn orders(&self, message: &Message, body: &[u8]) -> Vec<ReportOrder> {
+        let CallbackAnswer { mut orders, problem } =
+            CallbackAnswer::read(body, &self.rules, self.clock.now());
+        if let Some(problem) = problem {
+            let place = problem.errors.first().map(|fault| fault.pointer.as_str());
+            tracing::warn!(message.id = %message.id, place, "an application's answer orders no report: {problem}");
+        }
+        orders.retain(|order| fits(order, message));
+        orders
+    }
+}
+
+/// Whether an order is about numbers of the message.
+fn fits(order: &ReportOrder, message: &Message) -> bool {
+    let known = |address: &Address| message.recipients.iter().any(|recipient| recipient.address == *address);
+    let stranger = order.recipients.iter().find(|address| !known(address));
+    if let Some(stranger) = stranger {
+        tracing::warn!(
+            message.id = %message.id,
+            kind = ?order.kind,
+            "an application's answer orders no report: `{stranger}` is not among the numbers of the message"
+        );
+    }
+    stranger.is_none()
 }
 
 #[async_trait]
@@ -126,9 +160,18 @@ impl Notifier for Callout {
                 return CallVerdict::Never { reason: format!("the delivery id is no header: {error}") };
             }
         };
-        let Judgement { verdict, health } = self.exchange(request.headers(headers).body(body)).await;
+        let (Judgement { verdict, health }, answer) =
+            self.exchange(request.headers(headers).body(body)).await;
         turn.done(health);
-        verdict
+        match (verdict, call.subject) {
+            (CallVerdict::Done, CallSubject::InboundMessage { message, .. }) => {
+                match self.orders(message, &answer) {
+                    orders if orders.is_empty() => CallVerdict::Done,
+                    orders => CallVerdict::Answered { orders },
+                }
+            }
+            (verdict, _) => verdict,
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Requests as they are once read: nothing malformed, nothing unknown, domain types throughout.
 
 mod part;
+mod report;
 mod send;
 mod template;
 
 pub use part::{PartBody, PartRequest};
+pub use report::{CallbackAnswer, ReportRequest};
 pub use send::SendRequest;
 pub use template::{Change, TemplateChangeRequest, TemplateRequest, TemplateValues};
 

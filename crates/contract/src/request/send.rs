@@ -74,7 +74,12 @@ const PRIORITIES: [(&str, Priority); 3] =
     [("low", Priority::Low), ("normal", Priority::Normal), ("high", Priority::High)];
 
 /// Numbers as a list, or as one text with commas; `left` is how many the message may still have.
-fn numbers(json: Json<'_>, at: &At<'_>, context: &Context<'_>, left: &mut usize) -> Option<Vec<Address>> {
+pub(super) fn numbers(
+    json: Json<'_>,
+    at: &At<'_>,
+    context: &Context<'_>,
+    left: &mut usize,
+) -> Option<Vec<Address>> {
     let numbers: Vec<Option<Address>> = match json {
         Json::Text(text) if text.trim().is_empty() => Vec::new(),
         Json::Text(text) => {

@@ -16,6 +16,8 @@ pub struct MessageView<'a> {
     pub id: String,
     /// The provider's id of it.
     pub peer_ref: Option<String>,
+    /// The provider's id again, under its other field name.
+    pub provider_ref: Option<String>,
     /// The transaction id last used with the provider.
     pub last_tran_id: Option<String>,
     /// Where an acknowledgement goes.
@@ -100,11 +102,16 @@ pub struct RecipientView {
 impl<'a> MessageView<'a> {
     /// The view of a message with the revision of the template it was made from, text borrowed.
     pub fn of(message: &Message, template: &'a Template, links: &Links) -> Self {
+        let links = match message.direction {
+            Direction::Outbound => links,
+            Direction::Inbound => links.of_group(&message.group),
+        };
         let numbers = |kind| joined(message.addressed(kind));
         let listed = |list: Vec<&str>| (!list.is_empty()).then(|| list.join(","));
         Self {
             id: message.id.to_string(),
             peer_ref: message.peer_ref.clone(),
+            provider_ref: message.peer_ref.clone(),
             last_tran_id: message.last_tran_id.clone(),
             ack_at_addr: message.ack_at_addr.clone(),
             direction: match message.direction {

@@ -7,6 +7,7 @@ use mmsgw_domain::{
     BlobRef, Code, Digest, Direction, Event, InstanceId, Message, MessageClass, Part, PartContent, Priority,
     Recipient, RecipientKind, State, Template, TemplateContent, Timestamp,
 };
+use serde_json::Value;
 
 use super::*;
 
@@ -99,6 +100,7 @@ fn message() -> Message {
         peer_ref: Some("peer-1".into()),
         last_tran_id: None,
         ack_at_addr: None,
+        carrier_ids: None,
         relay_server: None,
         ua_caps: None,
         reply_charging_id: None,
@@ -134,6 +136,34 @@ fn the_message_object() {
     let text = serde_json::to_string_pretty(&view).unwrap();
     expect_file!["message.json"].assert_eq(&text);
     assert_eq!(serde_json::from_str::<MessageView<'static>>(&text).unwrap(), view, "clients read it back");
+}
+
+#[test]
+fn an_inbound_message_has_what_old_applications_look_for() {
+    let mut message = message();
+    message.direction = Direction::Inbound;
+    let template = template();
+    let group = message.group.clone();
+    let links = Links::at("https://mms.example").with_group(group, "file:///srv/media");
+    let value = serde_json::to_value(MessageView::of(&message, &template, &links)).unwrap();
+    assert_eq!(value["direction"], 1);
+    assert_eq!((&value["peer_ref"], &value["provider_ref"]), (&"peer-1".into(), &"peer-1".into()));
+    assert_eq!((&value["destination"], &value["cc"]), (&"+15555550101,15555550102".into(), &Value::Null));
+    assert_eq!(value["bcc"], "54322");
+    let parts = value["template"]["parts"].as_array().unwrap();
+    for part in parts {
+        assert_eq!(part["name"], part["content_name"]);
+        for key in ["content_type", "content", "content_url"] {
+            assert!(part.get(key).is_some(), "{key} is absent in {part}");
+        }
+        assert_ne!(part["content"].is_null(), part["content_url"].is_null(), "{part}");
+    }
+    assert_eq!(parts[0]["content"], "hello");
+    assert_eq!(parts[1]["content_url"], format!("file:///srv/media/ab/ab/{}", "ab".repeat(32)));
+    message.direction = Direction::Outbound;
+    let value = serde_json::to_value(MessageView::of(&message, &template, &links)).unwrap();
+    let url = value["template"]["parts"][1]["content_url"].as_str().unwrap().to_owned();
+    assert!(url.starts_with("https://mms.example/mmsgw/v1/media/"), "{url}: the prefix is for what came in");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Messages: one endpoint a file.
 
 pub(crate) mod read;
+pub(crate) mod report;
 pub(crate) mod send;

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::world::{Answer, World, request};
 
-struct Site {
-    world: World,
+pub(crate) struct Site {
+    pub(crate) world: World,
     keys: Vec<ApiKey>,
 }
 
 impl Site {
     /// A world with one key for each line of settings.
-    fn new(keys: &[&str]) -> Self {
+    pub(crate) fn new(keys: &[&str]) -> Self {
         let made: Vec<ApiKey> = keys.iter().map(|_| ApiKey::generate()).collect();
         let tables = keys.iter().zip(&made).enumerate().map(|(index, (rest, key))| {
             format!("[[key]]\nname = \"{index}\"\nhash = \"{}\"\n{rest}\n", key.hash)
@@ -32,11 +32,11 @@ impl Site {
         self.world.call(request).await
     }
 
-    async fn post(&self, key: usize, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, key: usize, path: &str, body: &Value) -> Answer {
         self.call(key, Method::POST, path, body).await
     }
 
-    async fn get(&self, key: usize, path: &str) -> Answer {
+    pub(crate) async fn get(&self, key: usize, path: &str) -> Answer {
         self.call(key, Method::GET, path, &Value::Null).await
     }
 }

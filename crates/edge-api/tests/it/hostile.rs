@@ -67,8 +67,8 @@ async fn other_types_paths_and_methods_are_refused_as_problems() {
         world.call(raw("/mmsgw/v1/mms", Some(kind), "{}")).await.problem(422, "invalid_request");
     }
     world.get("/mmsgw/v2").await.problem(404, "no_such_path");
-    let acks = world.post("/mmsgw/v1/mms/inbound/ack/1", &json!({})).await;
-    acks.problem(404, "no_such_path");
+    let other = world.post("/mmsgw/v1/mms/inbound/nack/1", &json!({})).await;
+    other.problem(404, "no_such_path");
     let patch = world.send(Method::PATCH, "/mmsgw/v1/mms", &json!({})).await;
     patch.problem(405, "method_not_allowed");
     assert!(patch.header("allow").contains("POST"));

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
-use crate::world::World;
+use crate::world::{World, request};
 
 fn template() -> Value {
     json!({
@@ -182,6 +182,9 @@ async fn the_carriers_door_fits_beside_the_api() {
     let call = async |request: Request<Body>| merged.clone().oneshot(request).await.unwrap().status();
     assert_eq!(call(Request::post(path).body(Body::empty()).unwrap()).await, 200);
     assert_eq!(call(Request::get(path).body(Body::empty()).unwrap()).await, 404);
+    let ack = request(Method::POST, "/mmsgw/v1/mms/inbound/ack/1", &json!({"status": 200}));
+    assert_eq!(call(ack).await, 404, "one segment more is the API's again");
+    assert_eq!(call(Request::post("/mmsgw/v1/mms/inbound/ack").body(Body::empty()).unwrap()).await, 200);
     assert_eq!(call(Request::get("/elsewhere").body(Body::empty()).unwrap()).await, 404);
 }
 

@@ -3,4 +3,5 @@
 mod access;
 mod hostile;
 mod journeys;
+mod reports;
 mod world;

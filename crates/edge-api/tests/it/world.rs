@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
+use mmsgw_contract::Links;
 use mmsgw_domain::{Features, GroupSettings, Release, RetryPolicy};
 use mmsgw_edge_api::{ApiSettings, router_with_clock};
 use mmsgw_engine::{Call, CallVerdict, Engine, EngineParts, EngineSettings, FetchError, Fetcher, Notifier};
@@ -20,6 +21,8 @@ pub(crate) struct World {
     pub(crate) router: Router,
     pub(crate) engine: Engine,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) blobs: Arc<DirectoryBlobs>,
     _directory: TempDir,
 }
 
@@ -85,9 +88,11 @@ impl World {
         let settings: ApiSettings = toml::from_str(text).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let blobs = Arc::new(DirectoryBlobs::open(directory.path()).unwrap());
         let parts = EngineParts {
-            store: Arc::new(MemoryStore::new(clock.clone())),
-            blobs: Arc::new(DirectoryBlobs::open(directory.path()).unwrap()),
+            store: store.clone(),
+            blobs: blobs.clone(),
             clock: clock.clone(),
             fetcher: Arc::new(Nowhere),
             notifier: Arc::new(Nowhere),
@@ -97,8 +102,10 @@ impl World {
         for name in ["gw", "other"] {
             engine.know_group(group(name));
         }
-        let router = router_with_clock(engine.clone(), &settings, clock.clone()).unwrap();
-        Self { router, engine, clock, _directory: directory }
+        let shared = format!("file://{}/", directory.path().display());
+        let links = Links::at(&settings.public_base()).with_group("other".parse().unwrap(), &shared);
+        let router = router_with_clock(engine.clone(), &settings, links, clock.clone()).unwrap();
+        Self { router, engine, clock, store, blobs, _directory: directory }
     }
 
     pub(crate) async fn call(&self, request: Request<Body>) -> Answer {

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use mmsgw_domain::{Code, Event, Message, MessageId, Span, State, Template, Timestamp};
+use mmsgw_domain::{Code, Event, Message, MessageId, ReportKind, Span, State, Template, Timestamp};
 
 use super::*;
 use crate::config::KeySettings;
@@ -176,15 +176,14 @@ async fn the_request_is_json_and_signed() {
     assert_eq!(body["destinations"], "+12065550102");
 }
 
-#[tokio::test]
-async fn an_inbound_message_is_posted_whole() {
+/// A message to two numbers, with a picture.
+fn inbound() -> (Message, Template) {
+    let recipient = |number: &str| serde_json::json!({"address": number, "kind": "to", "state": "RECEIVED", "code": 200, "updated": 1000});
     let message: Message = serde_json::from_value(serde_json::json!({
         "id": message(), "direction": "inbound", "group": "gw",
         "template": "019a0000000070008000000000000001", "revision": "019a0000000070008000000000000002",
         "origin": "+12065550102",
-        "recipients": [{
-            "address": "54321", "kind": "to", "state": "RECEIVED", "code": 200, "updated": 1000
-        }],
+        "recipients": [recipient("54321"), recipient("+12065550103")],
         "linked_id": null, "priority": null, "events_url": [],
         "ack_requested": null, "dr_requested": true, "rr_requested": null,
         "created": 1000, "processed": null, "deadline": 9000, "expires": null,
@@ -201,17 +200,86 @@ async fn an_inbound_message_is_posted_whole() {
         }] }
     }))
     .unwrap();
+    (message, template)
+}
+
+async fn post_inbound(callout: &Callout, url: &str) -> CallVerdict {
+    let (message, template) = inbound();
+    let subject = CallSubject::InboundMessage { message: &message, template: &template };
+    callout.notify(&Call { url, delivery_id: "delivery-2", tries: 1, subject }).await
+}
+
+#[tokio::test]
+async fn an_inbound_message_is_posted_whole() {
     let mut server = Server::saying("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let url = server.url("/received");
-    let subject = CallSubject::InboundMessage { message: &message, template: &template };
-    let call = Call { url: &url, delivery_id: "delivery-2", tries: 1, subject };
-    assert_eq!(callout(|_| ()).notify(&call).await, CallVerdict::Done);
+    assert_eq!(post_inbound(&callout(|_| ()), &url).await, CallVerdict::Done);
     let asked = server.asked.recv().await.unwrap();
     let body: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
-    assert_eq!((&body["id"], &body["direction"]), (&message.id.to_string().into(), &1.into()));
-    assert_eq!((&body["peer_ref"], &body["destination"]), (&"carrier-7".into(), &"54321".into()));
+    assert_eq!((&body["id"], &body["direction"]), (&message().to_string().into(), &1.into()));
+    assert_eq!((&body["peer_ref"], &body["provider_ref"]), (&"carrier-7".into(), &"carrier-7".into()));
+    assert_eq!(body["destination"], "54321,+12065550103");
+    let part = &body["template"]["parts"][0];
     let link = format!("https://mms.example/mmsgw/v1/media/{}/a.jpg", "07".repeat(32));
-    assert_eq!(body["template"]["parts"][0]["content_url"], link, "{body}");
+    assert_eq!(part["content_url"], link, "{body}");
+    assert_eq!(part.get("content"), Some(&serde_json::Value::Null), "there, though empty");
+
+    let settings = CallbackSettings::default();
+    let links = Links::at("https://mms.example").with_group("gw".parse().unwrap(), "file:///srv/media");
+    let shared = Callout::new(&settings, Arc::new(Stopped), links).unwrap();
+    assert_eq!(post_inbound(&shared, &url).await, CallVerdict::Done);
+    let asked = server.asked.recv().await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
+    let file = format!("file:///srv/media/07/07/{}", "07".repeat(32));
+    assert_eq!(body["template"]["parts"][0]["content_url"], file);
+}
+
+/// The verdict on an application that takes a message and answers with that body.
+async fn took(body: &str) -> CallVerdict {
+    let text = answer("200 OK", "", body);
+    let server = Server::start(move |_| Some(text.clone())).await;
+    post_inbound(&callout(|_| ()), &server.url("/")).await
+}
+
+#[tokio::test]
+async fn an_answer_orders_the_reports_that_go_back() {
+    let body = r#"{"type": "mo", "ack": {"status": "Ok"},
+        "dr": {"status": "406", "description": "no room", "applies_to": ["12065550103"]}}"#;
+    let CallVerdict::Answered { orders } = took(body).await else { panic!("no orders") };
+    let [ack, dr] = orders.try_into().unwrap();
+    assert_eq!((ack.kind, ack.code, ack.recipients.len()), (ReportKind::Acknowledgement, Code::OK, 0));
+    assert_eq!((dr.kind, dr.code, dr.recipients.len()), (ReportKind::Delivery, Code::REFUSED, 1));
+    assert_eq!(dr.description.as_deref(), Some("no room"));
+}
+
+#[tokio::test]
+async fn answers_that_order_nothing_take_the_message_all_the_same() {
+    for body in [
+        "",
+        r#"{"type": "mo"}"#,
+        "<html><body>thanks</body></html>",
+        "[1]",
+        r#"{"dr": {"status": "Perhaps"}}"#,
+        r#"{"dr": "406"}"#,
+        r#"{"dr": {"status": 406, "applies_to": "+19995550100"}}"#,
+    ] {
+        assert_eq!(took(body).await, CallVerdict::Done, "{body}");
+    }
+    let long = format!("{{\"dr\": {{\"status\": 406}}, \"x\": \"{}\"}}", "x".repeat(70_000));
+    assert_eq!(took(&long).await, CallVerdict::Done, "longer than answers are read");
+    let partly = took(r#"{"dr": {"status": "Perhaps"}, "rr": {"status": "Read"}}"#).await;
+    assert!(matches!(partly, CallVerdict::Answered { orders } if orders.len() == 1));
+}
+
+#[tokio::test]
+async fn only_who_took_a_message_orders_reports() {
+    const BODY: &str = r#"{"dr": {"status": "406"}}"#;
+    let refusing = Server::start(|_| Some(answer("500 Oops", "", BODY))).await;
+    assert_eq!(pause(&post_inbound(&callout(|_| ()), &refusing.url("/")).await), None);
+    let taking = Server::start(|_| Some(answer("200 OK", "", BODY))).await;
+    let callout = callout(|_| ());
+    assert_eq!(post(&callout, &taking.url("/")).await, CallVerdict::Done, "an event asks for no report");
+    assert!(matches!(post_inbound(&callout, &taking.url("/")).await, CallVerdict::Answered { .. }));
 }
 
 #[tokio::test]
