@@ -1,24 +1,36 @@
 //! Who may post to us. Decides from the connection and the head of a request, before its body is read.
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, Method, Uri};
 use ipnet::IpNet;
 use mmsgw_mime::transfer::Coding;
 use mmsgw_net::Peer;
 use secrecy::ExposeSecret;
 
 use crate::config::{Credential, Inbound, SecretError};
+use crate::digest::{DigestAuth, Seen};
 
 /// The door of one group.
 pub(crate) struct Door {
     allow: Vec<IpNet>,
     certificates: Vec<[u8; 32]>,
     proofs: Vec<Proof>,
+    digest: Option<DigestAuth>,
+    opened: Instant,
+}
+
+/// The head of a request, as far as it says who asks.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) target: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// A credential as it is compared: its digest, so that the comparison tells nothing, not even a length.
@@ -34,6 +46,8 @@ pub(crate) enum Turned {
     Away,
     /// Credentials are missing or wrong: 401.
     Back,
+    /// Credentials are right but too old: 401, and a new nonce.
+    Stale,
 }
 
 impl Door {
@@ -43,27 +57,43 @@ impl Door {
     /// [`SecretError`], naming the file.
     pub(crate) fn new(inbound: &Inbound) -> Result<Self, SecretError> {
         let proofs = inbound.credentials()?.iter().map(Proof::of).collect();
-        Ok(Self { allow: inbound.allow.clone(), certificates: inbound.fingerprints(), proofs })
+        let digest = inbound.digest_user()?.map(|(user, password)| DigestAuth::new(&user, &password));
+        Ok(Self {
+            allow: inbound.allow.clone(),
+            certificates: inbound.fingerprints(),
+            proofs,
+            digest,
+            opened: Instant::now(),
+        })
     }
 
     /// Whether a request may come in.
-    pub(crate) fn admit(&self, peer: Option<&Peer>, headers: &HeaderMap) -> Result<(), Turned> {
+    pub(crate) fn admit(&self, peer: Option<&Peer>, asking: Asking<'_>) -> Result<(), Turned> {
         let address = peer.map(|peer| peer.address.ip().to_canonical());
         if !address.is_some_and(|address| self.is_near(address)) {
             return Err(Turned::Away);
         }
-        if self.certificates.is_empty() && self.proofs.is_empty() {
+        let asks_nothing = self.certificates.is_empty() && !self.asks_credentials();
+        if asks_nothing || self.knows_certificate(peer) {
             return Ok(());
         }
-        if self.knows_certificate(peer) || self.proves(headers) {
-            return Ok(());
+        match self.look(asking) {
+            Seen::Good => Ok(()),
+            Seen::Stale => Err(Turned::Stale),
+            Seen::Bad if self.asks_credentials() => Err(Turned::Back),
+            Seen::Bad => Err(Turned::Away),
         }
-        Err(if self.proofs.is_empty() { Turned::Away } else { Turned::Back })
     }
 
-    /// Values of WWW-Authenticate.
-    pub(crate) fn challenges(&self) -> impl Iterator<Item = String> {
-        self.proofs.iter().map(|proof| format!("{} realm=\"mm7\"", proof.scheme))
+    /// Values of WWW-Authenticate, the best first (RFC 7616 clause 3.7).
+    pub(crate) fn challenges(&self, turned: Turned) -> Vec<String> {
+        let stale = turned == Turned::Stale;
+        let digest = self.digest.iter().map(|digest| digest.challenge(stale, self.opened.elapsed()));
+        digest.chain(self.proofs.iter().map(|proof| format!("{} realm=\"mm7\"", proof.scheme))).collect()
+    }
+
+    fn asks_credentials(&self) -> bool {
+        !self.proofs.is_empty() || self.digest.is_some()
     }
 
     /// Without any setting only this host itself is near.
@@ -71,7 +101,7 @@ impl Door {
         if !self.allow.is_empty() {
             return self.allow.iter().any(|net| net.contains(&address));
         }
-        address.is_loopback() || !self.certificates.is_empty() || !self.proofs.is_empty()
+        address.is_loopback() || !self.certificates.is_empty() || self.asks_credentials()
     }
 
     fn knows_certificate(&self, peer: Option<&Peer>) -> bool {
@@ -79,12 +109,22 @@ impl Door {
         shown.is_some_and(|shown| self.certificates.contains(&shown))
     }
 
-    fn proves(&self, headers: &HeaderMap) -> bool {
-        let Some(shown) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()) else {
-            return false;
+    fn look(&self, asking: Asking<'_>) -> Seen {
+        let shown =
+            asking.headers.get(AUTHORIZATION).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        let Some((scheme, value)) = shown.and_then(|shown| shown.trim().split_once(' ')) else {
+            return Seen::Bad;
         };
-        let Some((scheme, value)) = shown.trim().split_once(' ') else { return false };
-        let value = value.trim();
+        match &self.digest {
+            Some(digest) if scheme.eq_ignore_ascii_case("Digest") => {
+                digest.look(value, asking.method, asking.target, self.opened.elapsed())
+            }
+            _ if self.proves(scheme, value.trim()) => Seen::Good,
+            _ => Seen::Bad,
+        }
+    }
+
+    fn proves(&self, scheme: &str, value: &str) -> bool {
         let octets = match scheme.eq_ignore_ascii_case("Basic") {
             true => Coding::Base64.decode(&Bytes::copy_from_slice(value.as_bytes())),
             false => Bytes::copy_from_slice(value.as_bytes()),
@@ -137,7 +177,12 @@ mod tests {
         if !authorization.is_empty() {
             headers.insert(AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
         }
-        door.admit(Some(&peer(address)), &headers)
+        door.admit(Some(&peer(address)), asking(&headers))
+    }
+
+    fn asking(headers: &HeaderMap) -> Asking<'_> {
+        static TARGET: std::sync::LazyLock<Uri> = std::sync::LazyLock::new(|| Uri::from_static("/mm7"));
+        Asking { method: &Method::POST, target: &TARGET, headers }
     }
 
     #[test]
@@ -147,7 +192,7 @@ mod tests {
         assert_eq!(admit(&door, "[::1]", ""), Ok(()));
         assert_eq!(admit(&door, "[::ffff:127.0.0.1]", ""), Ok(()));
         assert_eq!(admit(&door, "192.0.2.1", ""), Err(Turned::Away));
-        assert_eq!(door.admit(None, &HeaderMap::new()), Err(Turned::Away), "nobody knows who asks");
+        assert_eq!(door.admit(None, asking(&HeaderMap::new())), Err(Turned::Away), "nobody knows who asks");
     }
 
     #[test]
@@ -182,8 +227,7 @@ mod tests {
         ] {
             assert_eq!(admit(&door, "127.0.0.1", bad), Err(Turned::Back), "{bad}");
         }
-        let challenges: Vec<_> = door.challenges().collect();
-        assert_eq!(challenges, ["Bearer realm=\"mm7\"", "Basic realm=\"mm7\""]);
+        assert_eq!(door.challenges(Turned::Back), ["Bearer realm=\"mm7\"", "Basic realm=\"mm7\""]);
     }
 
     #[test]
@@ -192,9 +236,9 @@ mod tests {
         let digest: Vec<_> = sha256(&certificate).iter().map(|octet| format!("{octet:02X}")).collect();
         let door = door(&format!("client_certificates = ['{}']", digest.join(":")));
         let shown = Peer { certificate: Some(certificate), ..peer("192.0.2.1") };
-        assert_eq!(door.admit(Some(&shown), &HeaderMap::new()), Ok(()));
+        assert_eq!(door.admit(Some(&shown), asking(&HeaderMap::new())), Ok(()));
         let other = Peer { certificate: Some(Bytes::from_static(b"other")), ..peer("192.0.2.1") };
-        assert_eq!(door.admit(Some(&other), &HeaderMap::new()), Err(Turned::Away));
-        assert_eq!(door.admit(Some(&peer("127.0.0.1")), &HeaderMap::new()), Err(Turned::Away));
+        assert_eq!(door.admit(Some(&other), asking(&HeaderMap::new())), Err(Turned::Away));
+        assert_eq!(door.admit(Some(&peer("127.0.0.1")), asking(&HeaderMap::new())), Err(Turned::Away));
     }
 }

@@ -112,18 +112,32 @@ pub enum AuthScheme {
     Bearer,
 }
 
+/// How a password is shown to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PasswordScheme {
+    /// HTTP Basic (RFC 7617): the password itself.
+    Basic,
+    /// HTTP Digest (RFC 7616) with SHA-256: proof of knowing it.
+    Digest,
+    /// Either of them.
+    Both,
+}
+
 /// Section `[inbound]`: what the MMSC posts to us, and how it proves who it is. Where several ways to prove
 /// it are given, one of them is enough; `allow` must be met besides. Without any of them only this host
 /// itself may post.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Inbound {
-    /// User name that the MMSC shows (HTTP Basic).
+    /// User name that the MMSC shows (HTTP Basic or Digest).
     pub username: Option<String>,
     /// Password that the MMSC shows.
     pub password: Option<SecretString>,
     /// File that holds the password.
     pub password_file: Option<PathBuf>,
+    /// How the password is shown.
+    pub password_scheme: PasswordScheme,
     /// Token that the MMSC shows (HTTP Bearer).
     pub bearer_token: Option<SecretString>,
     /// File that holds the token.
@@ -142,6 +156,13 @@ pub struct Inbound {
     pub max_body: ByteSize,
     /// Answer faults with HTTP status 200 where SOAP 1.1 clause 6.2 wants 500.
     pub faults_with_200: bool,
+    /// Take SubmitReq from a peer that acts as value added service provider.
+    pub accept_submit: bool,
+    /// Delivery and read reports on messages that a peer submitted are posted to this URL. Our credentials
+    /// for the MMSC are shown there only where it is at the MMSC's own host and port.
+    pub report_url: Option<String>,
+    /// ServiceCode in the answer to a message delivered to us, for billing.
+    pub service_code: Option<String>,
     /// Messages that come in are posted to this URL of the application.
     pub mms_received_url: Option<String>,
     /// Directory for media of messages that come in.
@@ -156,6 +177,7 @@ impl Default for Inbound {
             username: None,
             password: None,
             password_file: None,
+            password_scheme: PasswordScheme::Basic,
             bearer_token: None,
             bearer_token_file: None,
             client_certificates: Vec::new(),
@@ -165,6 +187,9 @@ impl Default for Inbound {
             path: None,
             max_body: ByteSize(10_000_000),
             faults_with_200: false,
+            accept_submit: false,
+            report_url: None,
+            service_code: None,
             mms_received_url: None,
             media_repo: None,
             media_url_prefix: None,
@@ -353,6 +378,23 @@ fn usual_namespace(version: &str) -> Namespace {
     Namespace::from_uri(&format!("{BASE}{}", known.unwrap_or(last))).unwrap_or_default()
 }
 
+impl Mm7Settings {
+    /// Where reports on submitted messages go, and whether that is where the MMSC is.
+    pub(crate) fn report_way(&self) -> Result<Option<(Url, bool)>, SettingFault> {
+        let Some(text) = self.inbound.report_url.as_deref() else { return Ok(None) };
+        let fault = |why: String| SettingFault { key: "inbound.report_url", why };
+        let url: Url = text.trim().parse().map_err(|error| fault(format!("`{text}` is no URL: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(fault(format!("`{text}` is no http or https URL")));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(fault("must not hold credentials".into()));
+        }
+        let is_same_place = self.outbound.url().is_ok_and(|mmsc| mmsc.origin() == url.origin());
+        Ok(Some((url, is_same_place)))
+    }
+}
+
 impl Outbound {
     /// The MMSC's URL.
     pub(crate) fn url(&self) -> Result<Url, SettingFault> {
@@ -405,16 +447,28 @@ impl Outbound {
 }
 
 impl Inbound {
-    /// What the MMSC may show; any of them is enough.
+    /// What the MMSC may show as it is; any of them is enough.
     ///
     /// # Errors
     /// A file cannot be read.
     pub(crate) fn credentials(&self) -> Result<Vec<Credential>, SecretError> {
         let token = secret("inbound.bearer_token_file", &self.bearer_token, &self.bearer_token_file)?;
-        let password = secret("inbound.password_file", &self.password, &self.password_file)?;
-        let user = self.username.clone().zip(password);
+        let user = self.user()?.filter(|_| self.password_scheme != PasswordScheme::Digest);
         let basic = user.map(|(username, password)| Credential::Basic { username, password });
         Ok(token.map(Credential::Bearer).into_iter().chain(basic).collect())
+    }
+
+    /// Whom the MMSC may prove to be by HTTP Digest.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn digest_user(&self) -> Result<Option<(String, SecretString)>, SecretError> {
+        Ok(self.user()?.filter(|_| self.password_scheme != PasswordScheme::Basic))
+    }
+
+    fn user(&self) -> Result<Option<(String, SecretString)>, SecretError> {
+        let password = secret("inbound.password_file", &self.password, &self.password_file)?;
+        Ok(self.username.clone().zip(password))
     }
 
     /// The fingerprints of client certificates; those that are none were found by the check.
@@ -540,6 +594,12 @@ mod tests {
             ("connections = 0", Some("outbound.connections")),
             ("[inbound]\nclient_certificates = ['12:34']", Some("fingerprint")),
             ("[inbound]\npath = 'mm7'", Some("inbound.path")),
+            ("[inbound]\npassword_scheme = 'digest'", Some("inbound.password_scheme")),
+            ("[inbound]\nreport_url = 'peer'", Some("inbound.report_url")),
+            ("[inbound]\nreport_url = 'ftp://peer.example/'", Some("inbound.report_url")),
+            ("[inbound]\nreport_url = 'http://u:p@peer.example/'", Some("credentials")),
+            ("[inbound]\nreport_url = 'https://peer.example/r'", None),
+            ("[inbound]\nservice_code = \"\\n\"", Some("inbound.service_code")),
             ("[inbound]\ncheck_vaspid = true", Some("needs `vaspid`")),
             ("[addressing]\ndest_prefix = \"\\n\"", Some("addressing.dest_prefix")),
             ("[dialect]\nretry_statuses = [1000]", Some("dialect.retry_statuses")),

@@ -6,14 +6,17 @@
 //!
 //! Where to look: `translate` is the one place where words of the domain become words of MM7 and back;
 //! `render` keeps rendered content for the messages that share it; `verdict` is the one table that says
-//! what an answer means; `auth` says who may post to us. Settings of a gateway file are in [`config`].
+//! what an answer means; `tell` reports to a peer on its messages; `auth` says who may post to us, `digest`
+//! is the one scheme of it that remembers something. Settings of a gateway file are in [`config`].
 //! Nothing here knows the store, retries by itself, or decides when a message is sent.
 
 mod auth;
 pub mod config;
+mod digest;
 mod receive;
 mod render;
 mod send;
+mod tell;
 #[cfg(test)]
 mod testing;
 mod translate;

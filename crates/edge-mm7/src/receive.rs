@@ -1,8 +1,10 @@
 //! The way in: what an MMSC posts is let in, looked at, kept, and only then answered.
 //!
 //! The carrier hears 1000 when the request is durable in the group's RX queue; what it means is found out
-//! later, by the gateway's reader. Answers are SOAP in the request's own namespace, version and
-//! TransactionID; faults follow TS 23.140 clause 8.7.3 and SOAP 1.1 clause 6.2.
+//! later, by the gateway's reader, which also knows a repetition: that one is answered as the first was. A
+//! request that cannot be read is refused and not kept, as its sender still has it. Answers are SOAP in the
+//! request's own namespace, version and TransactionID; faults follow TS 23.140 clause 8.7.3 and SOAP 1.1
+//! clause 6.2.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,8 +26,9 @@ use mmsgw_mm7::{
 };
 use mmsgw_net::Peer;
 
-use crate::auth::{Door, Turned};
+use crate::auth::{Asking, Door, Turned};
 use crate::config::{Mm7Settings, SecretError};
+use crate::translate::message_id;
 
 /// What one group takes from its MMSC.
 pub struct Receiver {
@@ -36,6 +39,8 @@ pub struct Receiver {
     vaspid: Option<String>,
     relay_server_id: Option<String>,
     faults_with_200: bool,
+    accepts_submit: bool,
+    service_code: Option<String>,
 }
 
 impl Receiver {
@@ -53,6 +58,8 @@ impl Receiver {
             vaspid: settings.gateway.vaspid.clone().filter(|_| inbound.check_vaspid),
             relay_server_id: inbound.relay_server_id.clone(),
             faults_with_200: inbound.faults_with_200,
+            accepts_submit: inbound.accept_submit,
+            service_code: inbound.service_code.clone().filter(|code| !code.is_empty()),
         })
     }
 
@@ -65,6 +72,7 @@ impl Receiver {
     fn is_identified(&self, pdu: &Pdu) -> bool {
         let (relay, vaspid) = match pdu {
             Pdu::DeliverReq(request) => (&request.relay_server_id, &request.vasp_id),
+            Pdu::SubmitReq(request) => (&None, &request.sender.vasp_id),
             Pdu::DeliveryReportReq(report) => (&report.relay_server_id, &None),
             Pdu::ReadReplyReq(report) => (&report.relay_server_id, &None),
             _ => return true,
@@ -74,6 +82,28 @@ impl Receiver {
             _ => true,
         };
         fits(relay, &self.relay_server_id) && fits(vaspid, &self.vaspid)
+    }
+
+    /// The operation is offered here.
+    fn serves(&self, pdu: &Pdu) -> bool {
+        match pdu {
+            Pdu::DeliverReq(_) | Pdu::DeliveryReportReq(_) | Pdu::ReadReplyReq(_) => true,
+            Pdu::SubmitReq(_) => self.accepts_submit,
+            _ => false,
+        }
+    }
+
+    /// The ordinary response of success.
+    fn response(&self, message: &mm7::Message) -> Option<Pdu> {
+        let message_id = match &message.pdu {
+            Pdu::SubmitReq(request) => Some(message_id(&self.group, &message.transaction_id, request)),
+            _ => None,
+        };
+        let mut response = message.pdu.response(Status::of(1000), message_id)?;
+        if let Pdu::DeliverRsp(delivered) = &mut response {
+            delivered.service_code = self.service_code.clone();
+        }
+        Some(response)
     }
 
     fn fault(&self, kind: FaultKind, status: Option<Status>, context: &Context) -> Response {
@@ -130,7 +160,8 @@ impl Reception {
         let (head, body) = request.into_parts();
         let peer = head.extensions.get::<Peer>();
         let from = peer.map_or_else(String::new, |peer| peer.address.to_string());
-        if let Err(turned) = self.receiver.door.admit(peer, &head.headers) {
+        let asking = Asking { method: &head.method, target: &head.uri, headers: &head.headers };
+        if let Err(turned) = self.receiver.door.admit(peer, asking) {
             tracing::warn!(gateway.group = %self.receiver.group, peer = from, ?turned, "not let in");
             return self.turn(turned);
         }
@@ -147,11 +178,10 @@ impl Reception {
                 let fault = write_fault(FaultKind::Unidentified, None, &context, ErrorSide::Vasp);
                 soap(403, fault)
             }
-            Turned::Back => {
+            Turned::Back | Turned::Stale => {
                 let mut response = self.receiver.fault(FaultKind::Unauthorized, None, &context);
-                let challenges =
-                    self.receiver.door.challenges().filter_map(|c| HeaderValue::try_from(c).ok());
-                for challenge in challenges {
+                let challenges = self.receiver.door.challenges(turned).into_iter();
+                for challenge in challenges.filter_map(|text| HeaderValue::try_from(text).ok()) {
                     response.headers_mut().append(WWW_AUTHENTICATE, challenge);
                 }
                 response
@@ -186,7 +216,7 @@ impl Reception {
         let request = match mm7::read_request(Some(&content_type), body.clone(), &self.receiver.limits) {
             Ok(request) => request,
             Err(error) => {
-                tracing::warn!(gateway.group = %group, peer = from, "not readable: {error}");
+                tracing::warn!(gateway.group = %group, peer = from, body = excerpt(&body), "not readable: {error}");
                 let kind = error.fault_kind();
                 let status = Status { details: Some(error.to_string()), ..Status::of(kind.status_code()) };
                 return self.receiver.fault(kind, Some(status), &error.context);
@@ -197,22 +227,27 @@ impl Reception {
             tracing::warn!(gateway.group = %group, peer = from, "another VASPID or MMSRelayServerID");
             return self.receiver.fault(FaultKind::Unidentified, None, &context);
         }
-        if !matches!(message.pdu, Pdu::DeliveryReportReq(_) | Pdu::ReadReplyReq(_)) {
+        if !self.receiver.serves(&message.pdu) {
             tracing::warn!(gateway.group = %group, peer = from, operation = message.pdu.name(), "not served");
             return self.receiver.fault(FaultKind::UnknownOperation, None, &context);
+        }
+        if is_to_nobody(&message.pdu) {
+            tracing::warn!(gateway.group = %group, peer = from, "submitted to nobody");
+            return self.respond(message, message.pdu.response(Status::of(2002), None), &context);
         }
         let kind = IntakeKind::Http { content_type };
         match self.engine.intake(group, kind, from, body).await {
             Ok(job) => {
                 tracing::debug!(gateway.group = %group, %job, operation = message.pdu.name(), "kept");
-                self.accept(message, &context)
+                self.respond(message, self.receiver.response(message), &context)
             }
             Err(refusal) => self.refuse(&refusal, &context),
         }
     }
 
-    fn accept(&self, message: &mm7::Message, context: &Context) -> Response {
-        let answer = message.pdu.response(Status::of(1000), None).map(|pdu| message.answer(pdu));
+    /// Answers in the request's own namespace, version and TransactionID.
+    fn respond(&self, message: &mm7::Message, response: Option<Pdu>, context: &Context) -> Response {
+        let answer = response.map(|pdu| message.answer(pdu));
         match answer.map(|answer| write_envelope(&answer, &WriteOptions::default())) {
             Some(Ok(envelope)) => soap(200, envelope),
             Some(Err(error)) => {
@@ -239,6 +274,17 @@ impl Reception {
     }
 }
 
+/// A submission whose recipients are all for show only.
+fn is_to_nobody(pdu: &Pdu) -> bool {
+    matches!(pdu, Pdu::SubmitReq(request) if request.recipients.deliverable().next().is_none())
+}
+
+/// The start of a body, for the log.
+fn excerpt(body: &Bytes) -> String {
+    let start = String::from_utf8_lossy(&body[..body.len().min(MAX_EXCERPT)]);
+    start.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// Content-Type of a request; empty where it has none.
 fn text(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE);
@@ -250,6 +296,8 @@ fn soap(status: u16, envelope: Vec<u8>) -> Response {
     (status, [(CONTENT_TYPE, "text/xml; charset=utf-8")], envelope).into_response()
 }
 
+/// Octets of a body that cannot be read which the log shows.
+const MAX_EXCERPT: usize = 300;
 /// Time for a request's body.
 const BODY_TIME: Duration = Duration::from_secs(60);
 /// When an MMSC is to come again if the engine does not say.

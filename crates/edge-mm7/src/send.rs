@@ -13,8 +13,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Method};
 use hyper::body::{Body, Frame, SizeHint};
-use mmsgw_domain::{Code, InstanceId, IntakeJob, Timestamp};
-use mmsgw_engine::{Answer, Delivery, Gateway, Incoming, Outbound, Unreadable, Verdict};
+use mmsgw_domain::{AnswerJob, Code, InstanceId, IntakeJob, Timestamp};
+use mmsgw_engine::{Answer, Delivery, Gateway, Incoming, Outbound, OutboundReport, Unreadable, Verdict};
 use mmsgw_mm7::{self as mm7, Packaged, Prefixes, WriteOptions};
 use mmsgw_net::{ClientError, HttpClient, HttpSettings, read_limited};
 use secrecy::ExposeSecret;
@@ -30,17 +30,23 @@ use crate::verdict::{Heard, HttpAnswer, Judge};
 /// One instance's way to its MMSC.
 pub struct Mm7Gateway {
     instance: InstanceId,
-    url: Url,
+    mmsc: Way,
+    pub(crate) reports: Option<Way>,
     client: HttpClient,
-    credential: Option<Credential>,
     soap_action: HeaderValue,
     timeout: Duration,
     connections: Semaphore,
-    options: WriteOptions,
-    translator: Translator,
+    pub(crate) options: WriteOptions,
+    pub(crate) translator: Translator,
     renderer: Renderer,
-    judge: Judge,
+    pub(crate) judge: Judge,
     limits: mm7::Limits,
+}
+
+/// Where requests go, and what is shown there.
+pub(crate) struct Way {
+    url: Url,
+    credential: Option<Credential>,
 }
 
 /// Why a gateway cannot be made of its settings.
@@ -78,11 +84,15 @@ impl Mm7Gateway {
         let fault = |fault| GatewayError::Settings(vec![fault]);
         let action =
             |_| fault(SettingFault { key: "outbound.soap_action", why: "cannot stand in a header".into() });
+        let mmsc = Way { url: outbound.url().map_err(fault)?, credential: outbound.credential()? };
         Ok(Self {
             instance,
-            url: outbound.url().map_err(fault)?,
+            reports: settings.report_way().map_err(fault)?.map(|(url, is_same_place)| Way {
+                url,
+                credential: mmsc.credential.clone().filter(|_| is_same_place),
+            }),
+            mmsc,
             client,
-            credential: outbound.credential()?,
             soap_action: HeaderValue::try_from(format!("\"{}\"", outbound.soap_action)).map_err(action)?,
             timeout: outbound.timeout.0,
             connections: Semaphore::new(connections),
@@ -115,15 +125,15 @@ impl Mm7Gateway {
     }
 
     /// Posts a body and waits for the answer.
-    async fn exchange(&self, packaged: Packaged, now: Timestamp) -> Heard {
+    pub(crate) async fn exchange(&self, way: &Way, packaged: Packaged, now: Timestamp) -> Heard {
         let Ok(_turn) = self.connections.acquire().await else {
             return Heard::Nothing("the gateway is closed".into());
         };
-        let begun = match self.client.request(Method::POST, self.url.clone()) {
+        let begun = match self.client.request(Method::POST, way.url.clone()) {
             Ok(begun) => begun,
             Err(refusal) => return Heard::Nothing(refusal.to_string()),
         };
-        let begun = match &self.credential {
+        let begun = match &way.credential {
             None => begun,
             Some(Credential::Basic { username, password }) => {
                 begun.basic_auth(username, Some(password.expose_secret()))
@@ -175,7 +185,7 @@ impl Gateway for Mm7Gateway {
     async fn send(&self, outbound: &Outbound) -> Verdict {
         match self.package(outbound).await {
             Ok(packaged) => {
-                let heard = self.exchange(packaged, outbound.now).await;
+                let heard = self.exchange(&self.mmsc, packaged, outbound.now).await;
                 self.judge.verdict(outbound, heard)
             }
             Err(unwritable) => {
@@ -187,6 +197,16 @@ impl Gateway for Mm7Gateway {
 
     fn read(&self, intake: &IntakeJob) -> Result<Incoming, Unreadable> {
         self.translator.read(intake, &self.limits)
+    }
+
+    async fn report(&self, report: &OutboundReport) -> Verdict {
+        self.tell(report).await
+    }
+
+    /// Nothing is left to do: in MM7 the HTTP response was the answer.
+    async fn answer(&self, _answer: &AnswerJob, _now: Timestamp) -> Verdict {
+        let answer = Answer::own(Code::OK, "MM7 answers in the HTTP response");
+        Verdict::all(Delivery::Sent { peer_ref: None, answer, acknowledged: true })
     }
 }
 

@@ -106,6 +106,7 @@ pub(crate) fn outbound(to: &[&str]) -> Outbound {
         peer_ref: None,
         last_tran_id: None,
         ack_at_addr: None,
+        carrier_ids: None,
         relay_server: None,
         ua_caps: None,
         reply_charging_id: None,
@@ -184,6 +185,13 @@ pub(crate) fn fault(transaction: &str, code: u16) -> String {
          <RSErrorRsp xmlns=\"{NAMESPACE}\"><MM7Version>6.8.0</MM7Version><Status><StatusCode>{code}</StatusCode>\
          <StatusText>{text}</StatusText></Status></RSErrorRsp></detail></e:Fault>"
     );
+    envelope(transaction, &body)
+}
+
+/// A DeliverReq with these elements behind its version.
+pub(crate) fn deliver(transaction: &str, elements: &str) -> String {
+    let body =
+        format!("<DeliverReq xmlns=\"{NAMESPACE}\"><MM7Version>6.8.0</MM7Version>{elements}</DeliverReq>");
     envelope(transaction, &body)
 }
 

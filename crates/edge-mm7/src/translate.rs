@@ -1,22 +1,30 @@
 //! Words of the domain into words of MM7 and back (TS 23.140 clause 8.7). Pure: no I/O and no clock.
+//! Messages that come in are in `message`, with their `parts`; reports that go out in `report`.
 //!
 //! MM7 has no word for `show_sender` and none for `request_submit_ack`: a SubmitReq always shows its
 //! sender and is always answered. What a namespace of Release 5 lacks is left out by the codec.
 
+mod message;
+mod parts;
+mod report;
+
 use bytes::Bytes;
 use mmsgw_domain::{
-    Address, AddressKind, CarrierReport, ChargedParty, Code, Correlation, IntakeJob, IntakeKind, Message,
-    MessageClass, Priority, Recipient, RecipientKind, ReportKind, State, TemplateContent, Timestamp,
+    Address, AddressKind, CarrierReport, ChargedParty, Code, Correlation, GroupName, IntakeJob, IntakeKind,
+    Message, MessageClass, Priority, Recipient, RecipientKind, ReportKind, State, TemplateContent, Timestamp,
 };
-use mmsgw_engine::{Incoming, Outbound, Unreadable};
+use mmsgw_engine::{InboundMessage, Incoming, Outbound, Unreadable};
 use mmsgw_mm7::{
     self as mm7, ContentReference, Interval, MmStatus, Namespace, Pdu, ReadStatus, SubmitReq, When,
 };
 
 use crate::config::{Addressing, Mm7Settings};
 
-/// Turns messages into requests, and reports into what they say.
+pub(crate) use message::message_id;
+
+/// Turns messages into requests, and requests that come in into what they say.
 pub(crate) struct Translator {
+    group: GroupName,
     vaspid: Option<String>,
     vasid: Option<String>,
     namespace: Namespace,
@@ -31,6 +39,7 @@ impl Translator {
     pub(crate) fn new(settings: &Mm7Settings) -> Self {
         let some = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         Self {
+            group: settings.gateway.group.clone(),
             vaspid: some(&settings.gateway.vaspid),
             vasid: some(&settings.gateway.vasid),
             namespace: settings.namespace(),
@@ -101,17 +110,19 @@ impl Translator {
     /// # Errors
     /// It is no request of MM7, or one that is not served.
     pub(crate) fn read(&self, intake: &IntakeJob, limits: &mm7::Limits) -> Result<Incoming, Unreadable> {
-        let unreadable = |reason: String| Unreadable { reason };
         let IntakeKind::Http { content_type } = &intake.kind else {
-            return Err(unreadable("a mail is nothing that MM7 knows".into()));
+            return Err(Unreadable::because("a mail is nothing that MM7 knows"));
         };
         let body = Bytes::clone(&intake.raw);
         let request = mm7::read_request(Some(content_type), body, limits)
-            .map_err(|error| unreadable(error.to_string()))?;
+            .map_err(|error| Unreadable::because(error.to_string()))?;
+        let (transaction, content) = (request.message.transaction_id.as_str(), request.content.as_ref());
         match &request.message.pdu {
-            Pdu::DeliveryReportReq(report) => Ok(Incoming::Report(self.delivery_report(report))),
-            Pdu::ReadReplyReq(report) => Ok(Incoming::Report(self.read_reply(report))),
-            other => Err(unreadable(format!("{} is not served", other.name()))),
+            Pdu::DeliverReq(deliver) => Ok(brought(self.delivered(transaction, deliver, content))),
+            Pdu::SubmitReq(submit) => Ok(brought(self.submitted(transaction, submit, content))),
+            Pdu::DeliveryReportReq(report) => Ok(told(self.delivery_report(report))),
+            Pdu::ReadReplyReq(report) => Ok(told(self.read_reply(report))),
+            other => Err(Unreadable::because(format!("{} is not served", other.name()))),
         }
     }
 
@@ -157,6 +168,15 @@ impl Translator {
     fn read_back(&self, address: Option<&mm7::Address>) -> Vec<Address> {
         address.map(|address| self.numbering.read_back(address)).unwrap_or_default()
     }
+}
+
+fn brought(message: InboundMessage) -> Incoming {
+    Incoming::Message(Box::new(message))
+}
+
+/// A report; MM7 has answered it in the HTTP response.
+fn told(report: CarrierReport) -> Incoming {
+    Incoming::Report { report, answer: None }
 }
 
 fn about(message_id: &str) -> Correlation {
@@ -230,6 +250,16 @@ fn charged_party(party: ChargedParty) -> mm7::ChargedParty {
     }
 }
 
+/// An address as a peer stated it, to be said to that peer again.
+fn as_stated(address: &Address) -> mm7::Address {
+    let kind = match address.kind() {
+        AddressKind::Mail => mm7::AddressKind::Rfc2822,
+        AddressKind::Number => mm7::AddressKind::Number,
+        AddressKind::ShortCode | AddressKind::Other => mm7::AddressKind::ShortCode,
+    };
+    mm7::Address::new(kind, address.as_str())
+}
+
 /// How numbers are written for this MMSC, and read back.
 #[derive(Clone)]
 pub(crate) struct Numbering {
@@ -252,7 +282,7 @@ impl Numbering {
 
     fn write(&self, address: &Address, prefix: &str, suffix: &str) -> mm7::Address {
         match address.kind() {
-            AddressKind::Mail => mm7::Address::new(mm7::AddressKind::Rfc2822, address.as_str()),
+            AddressKind::Mail | AddressKind::Other => as_stated(address),
             AddressKind::ShortCode => mm7::Address::short_code(address.bare()),
             AddressKind::Number => {
                 let number_type = if self.type_suffix { "/TYPE=PLMN" } else { "" };
@@ -264,6 +294,19 @@ impl Numbering {
                 mm7::Address::new(kind, text)
             }
         }
+    }
+
+    /// The address that a peer states as sender or recipient of a message that it brings: with the
+    /// configured suffixes and `/TYPE=…` taken off, so that a number is a number. What is no address at
+    /// all is kept as it stands.
+    fn stated(&self, address: Option<&mm7::Address>) -> Address {
+        let text = address.map_or("", |address| address.value.trim());
+        let suffixes = [self.addressing.origin_suffix.as_str(), self.addressing.dest_suffix.as_str()];
+        let cut = suffixes.into_iter().filter(|suffix| !suffix.is_empty());
+        let plain = cut.filter_map(|suffix| text.strip_suffix(suffix)).next().unwrap_or(text);
+        let local = plain.split('@').next().unwrap_or_default();
+        let typed = local.to_ascii_lowercase().find("/type=").map(|at| &local[..at]);
+        typed.and_then(|number| number.parse().ok()).unwrap_or_else(|| Address::from_carrier(plain))
     }
 
     /// The addresses that an MMSC may mean by what it wrote: as it stands, and with what
@@ -466,8 +509,8 @@ mod tests {
     fn report(body: &str) -> CarrierReport {
         let translator = Translator::new(&settings(""));
         match translator.read(&intake(body), &mm7::Limits::default()).unwrap() {
-            Incoming::Report(report) => report,
-            Incoming::Nothing(why) => panic!("{why}"),
+            Incoming::Report { report, answer: None } => report,
+            other => panic!("{other:?}"),
         }
     }
 

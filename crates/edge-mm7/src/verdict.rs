@@ -31,7 +31,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mmsgw_domain::{Address, AddressKind, Code};
+use mmsgw_domain::{Address, AddressKind, Code, MessageId, Recipient};
 use mmsgw_engine::{Answer, Delivery, Outbound, Outcome, Verdict};
 use mmsgw_mm7::status::known;
 use mmsgw_mm7::{FaultCode, Limits, Pdu, ReadErrorKind, Response, Status, read_response};
@@ -57,6 +57,25 @@ pub(crate) struct HttpAnswer {
     pub(crate) body: Result<Bytes, String>,
 }
 
+/// What was asked of the peer, as far as its answer is judged by it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) message: MessageId,
+    pub(crate) transaction_id: &'a str,
+    /// The numbers asked for, which a partial success is about.
+    pub(crate) recipients: &'a [Recipient],
+}
+
+impl<'a> From<&'a Outbound> for Asked<'a> {
+    fn from(outbound: &'a Outbound) -> Self {
+        Self {
+            message: outbound.message.id,
+            transaction_id: &outbound.transaction_id,
+            recipients: &outbound.recipients,
+        }
+    }
+}
+
 /// Turns answers into verdicts, by the habits of one MMSC.
 pub(crate) struct Judge {
     retry_statuses: Vec<u16>,
@@ -75,7 +94,8 @@ impl Judge {
         }
     }
 
-    pub(crate) fn verdict(&self, outbound: &Outbound, heard: Heard) -> Verdict {
+    pub(crate) fn verdict<'a>(&self, asked: impl Into<Asked<'a>>, heard: Heard) -> Verdict {
+        let asked = asked.into();
         let answer = match heard {
             Heard::Nothing(why) => return Verdict::all(unheard(why)),
             Heard::Answer(answer) => answer,
@@ -86,7 +106,7 @@ impl Judge {
             Err(why) => return Verdict::all(self.by_http(status, pause, &why)),
         };
         match read_response(answer.content_type.as_deref(), body, &Limits::default()) {
-            Ok(response) => self.by_status(outbound, &response, (status, pause)),
+            Ok(response) => self.by_status(asked, &response, (status, pause)),
             Err(error) if error.kind == ReadErrorKind::Empty && self.is_silent_yes(status) => {
                 let description = format!("taken without a word (HTTP {status})");
                 Verdict::all(sent(
@@ -102,10 +122,10 @@ impl Judge {
         self.empty_200_is_success && (200..300).contains(&status)
     }
 
-    fn by_status(&self, outbound: &Outbound, response: &Response, http: (u16, Option<Duration>)) -> Verdict {
-        if response.transaction_id.as_ref().is_some_and(|id| *id != outbound.transaction_id) {
-            let (got, want) = (response.transaction_id.as_deref().unwrap_or(""), &outbound.transaction_id);
-            tracing::warn!(message.id = %outbound.message.id, got, want, "answer with another TransactionID");
+    fn by_status(&self, asked: Asked<'_>, response: &Response, http: (u16, Option<Duration>)) -> Verdict {
+        if let Some(got) = response.transaction_id.as_deref().filter(|id| *id != asked.transaction_id) {
+            let want = asked.transaction_id;
+            tracing::warn!(message.id = %asked.message, got, want, "answer with another TransactionID");
         }
         let (code, status) = (effective_code(response), response.status());
         let answer = Answer {
@@ -116,7 +136,7 @@ impl Judge {
         if response.is_success() {
             let peer_ref = response.message_id().map(str::to_owned);
             return match known(code) {
-                1100 => self.partial(outbound, peer_ref, answer, status),
+                1100 => self.partial(asked, peer_ref, answer, status),
                 _ => Verdict::all(sent(peer_ref, answer)),
             };
         }
@@ -136,13 +156,13 @@ impl Judge {
     /// reports will tell.
     fn partial(
         &self,
-        outbound: &Outbound,
+        asked: Asked<'_>,
         peer_ref: Option<String>,
         answer: Answer,
         status: &Status,
     ) -> Verdict {
         let named = Named::inside(status.details.as_deref().unwrap_or_default());
-        let numbers = outbound.recipients.iter().map(|recipient| &recipient.address);
+        let numbers = asked.recipients.iter().map(|recipient| &recipient.address);
         let (failed, taken): (Vec<Address>, Vec<Address>) =
             numbers.cloned().partition(|address| named.holds(address, &self.numbering));
         if failed.is_empty() || taken.is_empty() {

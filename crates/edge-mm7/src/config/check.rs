@@ -1,6 +1,6 @@
 //! What is wrong with settings, beyond what their types say: all of it at once, each with its key.
 
-use super::{Addressing, AuthScheme, Inbound, Mm7Settings, Outbound, fingerprint};
+use super::{Addressing, AuthScheme, Inbound, Mm7Settings, Outbound, PasswordScheme, fingerprint};
 use mmsgw_engine::config::Protocol;
 
 /// Something that is wrong with a setting.
@@ -31,6 +31,8 @@ impl Mm7Settings {
         if self.inbound.check_vaspid && self.gateway.vaspid.as_deref().unwrap_or_default().is_empty() {
             faults.add("inbound.check_vaspid", "needs `vaspid` in [gateway]");
         }
+        faults.0.extend(self.report_way().err());
+        faults.printable("inbound.service_code", self.inbound.service_code.as_ref());
         self.addressing.check(&mut faults);
         faults.printable("dialect.service_code", self.dialect.service_code.as_ref());
         if self.dialect.namespace.as_ref().is_some_and(|n| !n.bytes().all(|b| b.is_ascii_graphic())) {
@@ -82,6 +84,9 @@ impl Inbound {
     fn check(&self, faults: &mut Faults) {
         let password = (self.password.is_some(), self.password_file.is_some());
         faults.user("inbound.username", self.username.as_deref(), password);
+        if self.password_scheme != PasswordScheme::Basic && self.username.is_none() {
+            faults.add("inbound.password_scheme", "needs `username` and `password`");
+        }
         if self.bearer_token.is_some() && self.bearer_token_file.is_some() {
             faults.add("inbound.bearer_token", "stands beside `bearer_token_file`; write one of them");
         }

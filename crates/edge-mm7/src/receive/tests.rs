@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use mmsgw_domain::{InstanceId, Job, MessageId, Queue, QueueKind, State, SystemClock, TemplateContent};
 use mmsgw_engine::config::group_settings;
 use mmsgw_engine::{
-    Call, CallVerdict, DraftContent, EngineParts, EngineSettings, FetchError, Fetcher, Gateway, Notifier,
-    PartDraft, Submission, TemplateDraft,
+    Call, CallSubject, CallVerdict, DraftContent, EngineParts, EngineSettings, FetchError, Fetcher, Gateway,
+    Notifier, PartDraft, Submission, TemplateDraft,
 };
 use mmsgw_net::{Drain, HttpLimits, bind, serve_http};
 use mmsgw_store::{DirectoryBlobs, LeaseRequest, MemoryStore, Store, StoreError};
@@ -20,7 +20,16 @@ use crate::testing::{self, delivery_report, read_reply, settings, settings_for, 
 
 const LIMIT: Duration = Duration::from_secs(20);
 
+mod messages;
+
 struct Nobody;
+
+/// An application that takes everything and says what is to be told to the carrier.
+#[derive(Default)]
+struct App {
+    received: parking_lot::Mutex<Vec<(mmsgw_domain::Message, mmsgw_domain::Template)>>,
+    orders: parking_lot::Mutex<Vec<mmsgw_domain::ReportOrder>>,
+}
 
 #[async_trait]
 impl Fetcher for Nobody {
@@ -34,15 +43,20 @@ impl Fetcher for Nobody {
 }
 
 #[async_trait]
-impl Notifier for Nobody {
-    async fn notify(&self, _call: &Call<'_>) -> CallVerdict {
-        CallVerdict::Done
+impl Notifier for App {
+    async fn notify(&self, call: &Call<'_>) -> CallVerdict {
+        let CallSubject::InboundMessage { message, template } = call.subject else {
+            return CallVerdict::Done;
+        };
+        self.received.lock().push((message.clone(), template.clone()));
+        CallVerdict::Answered { orders: self.orders.lock().clone() }
     }
 }
 
 struct House {
     engine: Engine,
     store: Arc<MemoryStore>,
+    app: Arc<App>,
     address: SocketAddr,
     _media: tempfile::TempDir,
 }
@@ -55,19 +69,33 @@ impl House {
     async fn with(settings: &Mm7Settings) -> Self {
         let media = tempfile::tempdir().unwrap();
         let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+        let app = Arc::new(App::default());
         let parts = EngineParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
             blobs: Arc::new(DirectoryBlobs::open(media.path()).unwrap()),
             clock: Arc::new(SystemClock),
             fetcher: Arc::new(Nobody),
-            notifier: Arc::new(Nobody),
+            notifier: Arc::clone(&app) as Arc<dyn Notifier>,
         };
         let engine = Engine::new(parts, EngineSettings::default());
-        engine.know_group(group_settings(&settings.gateway, &settings.features, None));
+        engine.know_group(group_settings(
+            &settings.gateway,
+            &settings.features,
+            settings.inbound.mms_received_url.as_deref(),
+        ));
         let service = router(engine.clone(), vec![Receiver::new(settings).unwrap()]);
         let (listener, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         tokio::spawn(serve_http(listener, None, HttpLimits::default(), Drain::new(), service));
-        Self { engine, store, address, _media: media }
+        Self { engine, store, app, address, _media: media }
+    }
+
+    /// Starts the workers of a gateway with these settings.
+    fn run(&self, settings: &Mm7Settings) {
+        let instance = InstanceId::new(&settings.gateway.group, "east", "host", 1);
+        let gateway: Arc<dyn Gateway> = Arc::new(Mm7Gateway::new(settings, instance).unwrap());
+        let group = self.engine.group(&settings.gateway.group).unwrap();
+        self.engine.run_group(&group, &gateway, &Default::default(), &Default::default());
+        self.engine.run_callbacks(&group, &gateway, &Default::default(), &Default::default());
     }
 
     async fn post(&self, headers: &str, body: &str) -> Heard {
@@ -75,14 +103,14 @@ impl House {
     }
 
     async fn post_to(&self, path: &str, headers: &str, body: &str) -> Heard {
-        let length = body.len();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: text/xml; charset=utf-8\r\nconnection: close\r\n\
-             {headers}content-length: {length}\r\n\r\n{body}"
-        );
+        let headers = format!("content-type: text/xml; charset=utf-8\r\n{headers}");
+        self.exchange(path, &headers, body.as_bytes()).await
+    }
+
+    async fn exchange(&self, path: &str, headers: &str, body: &[u8]) -> Heard {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         // A refusal may come before all was written.
-        let _ = stream.write_all(request.as_bytes()).await;
+        let _ = stream.write_all(&request(path, headers, body)).await;
         let mut answer = Vec::new();
         let read = tokio::time::timeout(LIMIT, stream.read_to_end(&mut answer)).await;
         read.expect("no answer in time").expect("no answer");
@@ -99,6 +127,14 @@ impl House {
         let request = LeaseRequest { queue, owner, max: 100, hold: LIMIT };
         self.store.lease(request).await.unwrap().jobs.into_iter().map(|leased| leased.job).collect()
     }
+}
+
+fn request(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
 }
 
 struct Heard {
@@ -174,7 +210,9 @@ async fn what_is_wrong_is_answered_with_its_fault_and_not_kept() {
             "MustUnderstand",
         ),
         (&report.replace("DeliveryReportReq", "SingReq"), 4003, "Client"),
-        (&report.replace("DeliveryReportReq", "DeliverReq"), 4003, "Client"),
+        (&report.replace("DeliveryReportReq", "CancelReq"), 4003, "Client"),
+        (&testing::deliver(" ", ""), 2007, "Client"),
+        (&testing::deliver("tx-1", "<Sender>"), 2007, "Client"),
         (&submit, 4003, "Client"),
         (&submit_rsp("tx-1", 1000, "m", ""), 4003, "Client"),
         (&report.replace("http://www.3gpp.org/ftp", "http://www.example.org"), 4002, "Client"),
@@ -296,11 +334,7 @@ async fn await_state(engine: &Engine, id: MessageId, state: State) {
 async fn a_message_goes_out_and_its_reports_come_back() {
     let settings = settings_for(&mmsc().await, "");
     let house = House::with(&settings).await;
-    let instance = InstanceId::new(&settings.gateway.group, "east", "host", 1);
-    let gateway: Arc<dyn Gateway> = Arc::new(Mm7Gateway::new(&settings, instance).unwrap());
-    let group = house.engine.group(&settings.gateway.group).unwrap();
-    let tasks = Default::default();
-    house.engine.run_group(&group, &gateway, &Default::default(), &tasks);
+    house.run(&settings);
     let part = PartDraft::New {
         name: "a.txt".into(),
         content_type: "text/plain".into(),
