@@ -34,7 +34,7 @@ pub(crate) fn read(raw: &Bytes, limits: &Limits, prefix: &str) -> Incoming {
     }
     let status = failed.first().map_or("bounced", |status| status.code.as_str()).to_owned();
     let description = failed.iter().find_map(|status| status.diagnostic.clone());
-    Incoming::Report(CarrierReport {
+    let report = CarrierReport {
         kind: ReportKind::Acknowledgement,
         about,
         recipients: failed.iter().flat_map(|status| status.recipients.clone()).collect(),
@@ -44,7 +44,9 @@ pub(crate) fn read(raw: &Bytes, limits: &Limits, prefix: &str) -> Incoming {
         carrier_status: status,
         description: Some(description.unwrap_or_else(|| "the mail was returned as undeliverable".to_owned())),
         at: None,
-    })
+    };
+    // A bounce is never answered.
+    Incoming::Report { report, answer: None }
 }
 
 /// The ids in the mail, or in its headers, that a part gives back.

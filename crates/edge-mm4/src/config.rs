@@ -236,6 +236,8 @@ pub struct InboundSection {
     pub mms_received_url: Option<String>,
     /// Further addresses of our receiver for this group: `name@domain`, or `@domain` for all of it.
     pub addresses: Vec<String>,
+    /// Domains of the carrier besides `remote_domain`: acknowledgements and reports go nowhere else.
+    pub trusted_domains: Vec<String>,
 }
 
 /// Section `[addressing]`: how numbers are written.

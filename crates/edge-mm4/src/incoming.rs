@@ -19,44 +19,141 @@
 //! | Deferred | deferred | 410 |
 //! | Indeterminate, any other word | undefined | 500 |
 //!
-//! A read report says read (200) or deleted (406).
+//! A read report says read (200) or deleted (406). New messages are read by `message`.
 
 use mmsgw_domain::{
-    Address, CarrierReport, Code, Correlation, IntakeJob, IntakeKind, ReportKind, State, Timestamp,
+    Address, AnswerJob, AnswerTo, CarrierReport, Code, Correlation, IntakeJob, IntakeKind, ReportKind, State,
+    Timestamp,
 };
 use mmsgw_engine::{Incoming, Unreadable};
 use mmsgw_mime::Limits;
-use mmsgw_mm4::pdu::{DeliveryReportReq, ReadReplyReportReq, Report};
+use mmsgw_mm4::pdu::{DeliveryReportReq, Echo, ReadReplyReportReq, Report, ResKind};
 use mmsgw_mm4::{
-    AddressKind, ForwardRes, Head, Id, Mm4Address, MmStatus, MmStatusExtension, Pdu, ReadStatus, Reason,
-    RequestStatus, Word,
+    AddressKind, ForwardRes, Head, Id, Mm4Address, MmStatus, MmStatusExtension, Pdu, ReadError, ReadStatus,
+    Reason, RequestStatus, Word,
 };
 
 use crate::bounce;
+use crate::config::{AddressingSection, Mm4Settings};
 use crate::translate::marked_number;
+use crate::trust::Trust;
 
-/// Reads one mail. `prefix` is what the carrier's numbers may carry besides a plus.
-pub(crate) fn read(intake: &IntakeJob, limits: &Limits, prefix: &str) -> Result<Incoming, Unreadable> {
-    let unreadable = |reason: String| Unreadable { reason };
-    let IntakeKind::Mail { mail_from, .. } = &intake.kind else {
-        return Err(unreadable("not a mail, and MM4 is nothing else".to_owned()));
-    };
-    let received = match mmsgw_mm4::read(intake.raw.clone(), limits) {
-        Ok(received) => received,
-        Err(error) if error.reason == Reason::NotMm4 && bounce::may_be(mail_from, &intake.raw, limits) => {
-            return Ok(bounce::read(&intake.raw, limits, prefix));
+mod message;
+
+/// Reads what one carrier sends.
+pub(crate) struct Reader {
+    limits: Limits,
+    addressing: AddressingSection,
+    /// Our own domains, where numbers are users of ours.
+    own_domains: Vec<String>,
+    trust: Trust,
+}
+
+/// The envelope of a mail.
+#[derive(Debug, Clone, Copy)]
+struct Envelope<'a> {
+    mail_from: &'a str,
+    rcpt_to: &'a [String],
+}
+
+impl Reader {
+    pub(crate) fn new(settings: &Mm4Settings, limits: Limits) -> Self {
+        Self {
+            limits,
+            addressing: settings.addressing.clone(),
+            own_domains: settings.own_domains(),
+            trust: Trust::new(settings),
         }
-        Err(error) => return Err(unreadable(error.to_string())),
-    };
-    match received.pdu {
-        Pdu::ForwardRes(res) => Ok(Incoming::Report(acknowledgement(&res, prefix))),
-        Pdu::DeliveryReportReq(req) => Ok(Incoming::Report(delivery_report(&req, prefix))),
-        Pdu::ReadReplyReportReq(req) => Ok(Incoming::Report(read_report(&req, prefix))),
-        Pdu::DeliveryReportRes(res) | Pdu::ReadReplyReportRes(res) => {
-            Ok(Incoming::Nothing(format!("an answer to a report of ours: {}", res.status.as_str())))
-        }
-        Pdu::ForwardReq(_) => Err(unreadable("new messages are not taken yet".to_owned())),
     }
+
+    /// Reads one mail.
+    pub(crate) fn read(&self, intake: &IntakeJob) -> Result<Incoming, Unreadable> {
+        let IntakeKind::Mail { mail_from, rcpt_to } = &intake.kind else {
+            return Err(Unreadable::because("not a mail, and MM4 is nothing else"));
+        };
+        let (limits, prefix) = (&self.limits, self.prefix());
+        let envelope = Envelope { mail_from, rcpt_to };
+        let received = match mmsgw_mm4::read(intake.raw.clone(), limits) {
+            Ok(received) => received,
+            Err(error)
+                if error.reason == Reason::NotMm4 && bounce::may_be(mail_from, &intake.raw, limits) =>
+            {
+                return Ok(bounce::read(&intake.raw, limits, prefix));
+            }
+            Err(error) => return Err(self.unreadable(&error, envelope)),
+        };
+        match received.pdu {
+            Pdu::ForwardReq(req) => {
+                let content = received.content.as_ref();
+                Ok(Incoming::Message(Box::new(self.message(&req, content, envelope))))
+            }
+            Pdu::ForwardRes(res) => {
+                Ok(Incoming::Report { report: acknowledgement(&res, prefix), answer: None })
+            }
+            Pdu::DeliveryReportReq(req) => {
+                let answer = self.answer_to(ReportKind::Delivery, &req.report, envelope);
+                Ok(Incoming::Report { report: delivery_report(&req, prefix), answer })
+            }
+            Pdu::ReadReplyReportReq(req) => {
+                let answer = self.answer_to(ReportKind::Read, &req.report, envelope);
+                Ok(Incoming::Report { report: read_report(&req, prefix), answer })
+            }
+            Pdu::DeliveryReportRes(res) | Pdu::ReadReplyReportRes(res) => {
+                Ok(Incoming::Nothing(format!("an answer to a report of ours: {}", res.status.as_str())))
+            }
+        }
+    }
+
+    fn prefix(&self) -> &str {
+        &self.addressing.dest_prefix
+    }
+
+    /// The answer that a report wants: to its `Sender`, else to where the mail came from.
+    fn answer_to(&self, kind: ReportKind, report: &Report, envelope: Envelope<'_>) -> Option<AnswerTo> {
+        if report.ack_request != Some(true) {
+            return None;
+        }
+        let address = self.trust.first([report.head.sender.as_deref(), Some(envelope.mail_from)])?;
+        let transaction = report.head.transaction_id.raw().to_owned();
+        Some(AnswerTo { kind, address, transaction, message: Some(report.message_id.raw().to_owned()) })
+    }
+
+    /// What cannot be read, and how to say so where an answer was asked for.
+    fn unreadable(&self, error: &ReadError, envelope: Envelope<'_>) -> Unreadable {
+        let reason = error.to_string();
+        let answer = refusal(error).and_then(|(kind, code)| {
+            let Echo { transaction_id, message_id, reply_to, .. } = &*error.echo;
+            let address = self.trust.first([reply_to.as_deref(), Some(envelope.mail_from)])?;
+            let raw = |id: &Option<Id>| id.as_ref().map(|id| id.raw().to_owned());
+            let (transaction, message) = (raw(transaction_id).unwrap_or_default(), raw(message_id));
+            let to = AnswerTo { kind, address, transaction, message };
+            Some(Box::new(AnswerJob { to, code, description: Some(reason.clone()) }))
+        });
+        Unreadable { reason, answer }
+    }
+}
+
+/// As what, and with what code, something unreadable is refused. A message type that nobody knows has no
+/// answer of its own; the answer to a message, which every peer reads, has to do. What is no MM4 mail,
+/// and what is an answer itself, is not answered.
+fn refusal(error: &ReadError) -> Option<(ReportKind, Code)> {
+    let code = match &error.reason {
+        Reason::NotMm4 => return None,
+        Reason::UnknownType(_) => Code::UNSUPPORTED,
+        Reason::MissingTransactionId | Reason::Missing(_) | Reason::Mime(_) => Code::MALFORMED,
+    };
+    let kind = match error.echo.kind {
+        Some(kind) => kind.answer()?,
+        None if matches!(error.reason, Reason::UnknownType(_)) => ResKind::Forward,
+        None => return None,
+    };
+    let wanted = error.echo.ack_request;
+    let kind = match kind {
+        ResKind::Forward => ReportKind::Acknowledgement,
+        ResKind::DeliveryReport => ReportKind::Delivery,
+        ResKind::ReadReplyReport => ReportKind::Read,
+    };
+    wanted.then_some((kind, code))
 }
 
 fn acknowledgement(res: &ForwardRes, prefix: &str) -> CarrierReport {

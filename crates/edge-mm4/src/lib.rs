@@ -1,14 +1,16 @@
 //! MM4 (3GPP TS 23.140 clause 8.4) out and in: messages leave as mails over pooled SMTP sessions,
-//! acknowledgements and reports arrive as mails at an SMTP receiver.
+//! messages and reports arrive as mails at an SMTP receiver or in a spool directory.
 //!
 //! Out: the engine hands an [`Outbound`](mmsgw_engine::Outbound) to [`Mm4Gateway`]; `render` encodes
 //! the body once per revision, `translate` makes the PDU, `send` hands both to a session of the pool
 //! in `connect`, `verdict` turns the server's replies into deliveries.
 //!
-//! In: [`SmtpReceiver`] keeps each mail with the engine before it says 250, for the group that
-//! [`Routes`] names; later the engine has [`Mm4Gateway`] read it, which `incoming` translates.
+//! In: [`SmtpReceiver`] keeps each mail with the engine before it says 250, and [`watch_spool`] each file of
+//! a directory before it removes it, for the group that [`Routes`] names; later the engine has
+//! [`Mm4Gateway`] read it, which `incoming` translates. What is told to the carrier about its messages is
+//! made by `reporting`, and goes only where `trust` lets it.
 //!
-//! This crate must not retry, keep anything on disk, or relay a mail to anybody.
+//! This crate must not retry, keep anything of its own on disk, or relay a mail to anybody.
 
 mod bounce;
 pub mod config;
@@ -19,9 +21,12 @@ mod listen;
 mod peer;
 pub mod receiver;
 mod render;
+mod reporting;
 mod route;
 mod send;
+mod spool;
 mod translate;
+mod trust;
 mod verdict;
 
 pub use config::{Mm4Settings, SettingsFault};
@@ -29,6 +34,7 @@ pub use listen::{ReceiverError, SmtpReceiver, serve_smtp};
 pub use receiver::ReceiverSettings;
 pub use route::{NoRoute, Origin, Routes};
 pub use send::{Mm4Gateway, StartError};
+pub use spool::{SpoolKind, SpoolSettings, watch_spool};
 
 #[cfg(test)]
 mod tests;

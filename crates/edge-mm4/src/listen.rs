@@ -1,8 +1,7 @@
 //! The SMTP receiver: keeps each mail with the engine before it says 250.
 //!
 //! It answers for who may connect, for whom a mail is taken, and for time limits. What a mail means
-//! is found out later, by the gateway of the group; only new messages, which nobody takes yet, are
-//! told from the rest here, so that their sender keeps them.
+//! is found out later, by the gateway of the group.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,14 +10,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use mmsgw_domain::{GroupName, IntakeKind};
 use mmsgw_engine::{Engine, Refusal};
-use mmsgw_mime::{Limits, read_headers};
-use mmsgw_mm4::{Kind, field};
 use mmsgw_net::{Alpn, BindError, Drain, MaybeTls, Permit, ServerTls, TlsError, accept_tcp, bind};
 use mmsgw_smtp::auth::Credentials;
-use mmsgw_smtp::server::{AuthPolicy, Event, NotDue, ServerOptions, ServerSession, Step};
+use mmsgw_smtp::server::{AuthPolicy, Event, Extensions, NotDue, ServerOptions, ServerSession, Step};
 use mmsgw_smtp::{Enhanced, Envelope, Reply, Stage};
 use secrecy::ExposeSecret;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::SettingsFault;
 use crate::peer::{Input, Peer};
@@ -82,7 +79,8 @@ impl SmtpReceiver {
         accept_tcp(self.listener, most, watched, move |stream, address, permit| {
             let shared = Arc::clone(&shared);
             async move {
-                Connection::new(&shared, address).run(Peer::new(MaybeTls::Plain(stream)), permit).await;
+                let Some(stream) = shared.secured(stream, address).await else { return };
+                Connection::new(&shared, address).run(Peer::new(stream), permit).await;
             }
         })
         .await;
@@ -257,10 +255,6 @@ impl<'a> Connection<'a> {
 
     /// Keeps a mail, once for each group among its recipients; gives the id of the first job.
     async fn keep(&mut self, envelope: Envelope, octets: Bytes) -> Result<String, Reply> {
-        if is_new_message(&octets) {
-            tracing::info!(peer = %self.address, "a new message was refused");
-            return Err(Reply::new(554, Enhanced(5, 3, 2), "new messages are not taken here"));
-        }
         let mut groups: Vec<(GroupName, Vec<String>)> = Vec::new();
         for (address, group) in self.accepted.drain(..) {
             match groups.iter_mut().find(|(known, _)| *known == group) {
@@ -282,6 +276,14 @@ impl<'a> Connection<'a> {
 }
 
 impl Shared {
+    /// The connection, encrypted where that is to be so from the first octet.
+    async fn secured(&self, stream: TcpStream, address: SocketAddr) -> Option<MaybeTls> {
+        let stream = MaybeTls::Plain(stream);
+        let Some(tls) = self.tls.as_ref().filter(|_| self.settings.implicit_tls) else { return Some(stream) };
+        let secured = stream.upgrade_server(tls, self.settings.tls_timeout.0).await;
+        secured.inspect_err(|error| tracing::info!(peer = %address, %error, "no encryption with a peer")).ok()
+    }
+
     fn options(&self) -> ServerOptions {
         let settings = &self.settings;
         ServerOptions {
@@ -289,7 +291,9 @@ impl Shared {
             max_size: settings.max_size.as_usize(),
             max_recipients: settings.max_recipients,
             max_errors: settings.max_errors,
-            tls_available: self.tls.is_some(),
+            extensions: Extensions { smtputf8: true, ..Extensions::default() },
+            encrypted: settings.implicit_tls,
+            tls_available: self.tls.is_some() && !settings.implicit_tls,
             require_tls: settings.require_tls,
             auth: if settings.users.is_empty() { AuthPolicy::Off } else { AuthPolicy::Required },
             auth_in_clear: settings.auth_in_clear,
@@ -304,13 +308,6 @@ impl Shared {
             aws_lc_rs::constant_time::verify_slices_are_equal(password, given).is_ok()
         })
     }
-}
-
-/// Whether the mail is an MM4_forward.REQ. A header block past the limits is left to the gateway.
-fn is_new_message(octets: &[u8]) -> bool {
-    let headers = read_headers(octets, &Limits::DEFAULT);
-    let kind = headers.ok().and_then(|(headers, _)| headers.value(field::MESSAGE_TYPE).and_then(Kind::read));
-    kind == Some(Kind::ForwardReq)
 }
 
 /// Whatever it is, the peer shall come again: nothing is wrong with its mail.

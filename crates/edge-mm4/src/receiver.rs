@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::config::SettingsFault;
 use crate::config::check::{Faults, is_domain};
+use crate::spool::SpoolSettings;
 
 /// The commented reference of the receiver's settings: every field, with its default.
 pub const REFERENCE: &str = include_str!("receiver.default.toml");
@@ -40,8 +41,10 @@ pub struct ReceiverSettings {
     pub data_timeout: Span,
     /// How long the TLS handshake may take.
     pub tls_timeout: Span,
-    /// What STARTTLS shows; without it STARTTLS is not offered.
+    /// What is shown with TLS; without it STARTTLS is not offered.
     pub tls: Option<ServerTlsSettings>,
+    /// Connections are encrypted from the first octet, as on port 465, instead of by STARTTLS.
+    pub implicit_tls: bool,
     /// No mail and no AUTH without encryption.
     pub require_tls: bool,
     /// Whether AUTH is offered without encryption, as on private links.
@@ -56,6 +59,8 @@ pub struct ReceiverSettings {
     pub peers: BTreeMap<String, GroupName>,
     /// Sender of a mail (`name@domain`, or `@domain` for all of it), and its group.
     pub senders: BTreeMap<String, GroupName>,
+    /// Directories into which a mail server delivers; watched by [`watch_spool`](crate::watch_spool).
+    pub spool: Vec<SpoolSettings>,
 }
 
 impl Default for ReceiverSettings {
@@ -65,12 +70,13 @@ impl Default for ReceiverSettings {
             hostname: "localhost".to_owned(),
             max_size: ByteSize(10 << 20),
             max_recipients: MAX_RECIPIENTS,
-            max_connections: 256,
+            max_connections: 4_096,
             max_errors: 20,
             command_timeout: Span::secs(300),
             data_timeout: Span::secs(180),
             tls_timeout: Span::secs(30),
             tls: None,
+            implicit_tls: false,
             require_tls: false,
             auth_in_clear: false,
             users: BTreeMap::new(),
@@ -81,6 +87,7 @@ impl Default for ReceiverSettings {
             receivers: BTreeMap::new(),
             peers: BTreeMap::new(),
             senders: BTreeMap::new(),
+            spool: Vec::new(),
         }
     }
 }
@@ -105,6 +112,9 @@ impl ReceiverSettings {
         faults.unless(!self.require_tls || self.tls.is_some(), "require_tls", || {
             "TLS is required but [tls] is not given".into()
         });
+        faults.unless(!self.implicit_tls || self.tls.is_some(), "implicit_tls", || {
+            "TLS is wanted from the first octet but [tls] is not given".into()
+        });
         let usable = self.users.is_empty() || self.tls.is_some() || self.auth_in_clear;
         faults.unless(usable, "users", || "AUTH needs [tls], or else auth_in_clear = true".into());
         for address in self.receivers.keys() {
@@ -119,6 +129,9 @@ impl ReceiverSettings {
             faults.unless(good, "peers", || {
                 format!("`{}` is neither an address, nor a network, nor a host name", peer.escape_debug())
             });
+        }
+        for spool in &self.spool {
+            spool.check(&mut faults);
         }
         faults.0
     }
@@ -144,6 +157,15 @@ mod tests {
         for section in ["", "tls"] {
             reference::names_all_fields::<ReceiverSettings>(REFERENCE, "", section);
         }
+        let [spool] = full.spool.as_slice() else { panic!("{:?}", full.spool) };
+        let least: ReceiverSettings = toml::from_str("[[spool]]\ndirectory = \"/x\"").unwrap();
+        let least = SpoolSettings {
+            directory: spool.directory.clone(),
+            group: spool.group.clone(),
+            ..least.spool[0].clone()
+        };
+        assert_eq!((spool, spool.group.is_some()), (&least, true), "the reference shows the defaults");
+        reference::names_all_fields::<SpoolSettings>(REFERENCE, "directory = \"/x\"", "");
     }
 
     #[test]
@@ -156,9 +178,16 @@ mod tests {
         assert_eq!(faults("max_connections = 0"), ["max_connections"]);
         assert_eq!(faults("data_timeout = 0"), ["data_timeout"]);
         assert_eq!(faults("require_tls = true"), ["require_tls"]);
+        assert_eq!(faults("implicit_tls = true"), ["implicit_tls"]);
         assert_eq!(faults("[users]\na = \"b\""), ["users"]);
         assert_eq!(faults("[receivers]\n\"a b@c\" = \"g\""), ["receivers"]);
         assert_eq!(faults("[senders]\n\"nobody\" = \"g\""), ["senders"]);
         assert_eq!(faults("[peers]\n\"a/b\" = \"g\""), ["peers"]);
+        let spool = |more: &str| faults(&format!("[[spool]]\ndirectory = \"/x\"\n{more}"));
+        assert_eq!(spool(""), [""; 0]);
+        assert_eq!(faults("[[spool]]\ndirectory = \"\""), ["spool.directory"]);
+        assert_eq!(spool("settle_time = 0"), ["spool.settle_time"]);
+        assert_eq!(spool("poll_interval = \"1m\""), ["spool.takeover_after"]);
+        assert_eq!(spool("max_size = 0"), ["spool.max_size"]);
     }
 }

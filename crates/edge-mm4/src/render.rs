@@ -26,6 +26,13 @@ pub(crate) struct Body {
 }
 
 impl Body {
+    /// No body at all, for mails that are only headers.
+    pub(crate) fn none() -> Self {
+        let (content_type, body) = ("text/plain".to_owned(), Bytes::new());
+        let entity = Entity { content_type, transfer: None, content_id: None, content_location: None, body };
+        Self { entity: Arc::new(entity), stuffed: Bytes::new() }
+    }
+
     pub(crate) fn plain(&self) -> &Bytes {
         &self.entity.body
     }

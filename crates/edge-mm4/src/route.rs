@@ -1,13 +1,15 @@
 //! Whose mail is whose: names the group for each recipient of a mail, or says that there is none.
 //!
 //! A mail is taken only for addresses and domains of our own; whatever the tables say, nothing is
-//! ever relayed. The first match counts: address of the receiver, then peer, then sender.
+//! ever relayed. The first match counts: address of the receiver, then peer, then sender, then, for a
+//! number of our users, the group that alone has its domain.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use mmsgw_domain::GroupName;
+use mmsgw_domain::{Address, AddressKind, GroupName};
 
 use crate::config::{Mm4Settings, SettingsFault};
 use crate::receiver::ReceiverSettings;
@@ -21,6 +23,8 @@ pub struct Routes {
     hosts: HashMap<String, GroupName>,
     senders: HashMap<String, GroupName>,
     domains: HashSet<String>,
+    /// Domains of users, and the group that has it; `None` where several have.
+    users: HashMap<String, Option<GroupName>>,
 }
 
 /// Who hands over a mail.
@@ -91,6 +95,23 @@ impl Routes {
     /// # Errors
     /// [`NoRoute`]: it is refused.
     pub fn group(&self, rcpt_to: &str, origin: &Origin<'_>) -> Result<&GroupName, NoRoute> {
+        self.find(rcpt_to, origin.mail_from, || self.by_peer(origin))
+    }
+
+    /// The group of a mail that a mail server of ours has delivered; who handed it over is not known.
+    ///
+    /// # Errors
+    /// See [`group`](Self::group).
+    pub(crate) fn delivered(&self, rcpt_to: &str, mail_from: &str) -> Result<&GroupName, NoRoute> {
+        self.find(rcpt_to, mail_from, || None)
+    }
+
+    fn find<'a>(
+        &'a self,
+        rcpt_to: &str,
+        mail_from: &str,
+        by_peer: impl FnOnce() -> Option<&'a GroupName>,
+    ) -> Result<&'a GroupName, NoRoute> {
         let rcpt_to = rcpt_to.to_ascii_lowercase();
         if let Some(group) = by_address(&self.receivers, &rcpt_to) {
             return Ok(group);
@@ -98,10 +119,18 @@ impl Routes {
         if !domain_of(&rcpt_to).is_some_and(|domain| self.domains.contains(&domain)) {
             return Err(NoRoute::Relay);
         }
-        let found = self
-            .by_peer(origin)
-            .or_else(|| by_address(&self.senders, &origin.mail_from.to_ascii_lowercase()));
+        let found = by_peer()
+            .or_else(|| by_address(&self.senders, &mail_from.to_ascii_lowercase()))
+            .or_else(|| self.by_user(&rcpt_to));
         found.ok_or(NoRoute::UnknownRecipient)
+    }
+
+    /// The group whose user that number is.
+    fn by_user(&self, rcpt_to: &str) -> Option<&GroupName> {
+        let (user, domain) = rcpt_to.rsplit_once('@')?;
+        let number = user.split("/type=").next().unwrap_or(user).parse::<Address>().ok()?;
+        let is_number = matches!(number.kind(), AddressKind::Number | AddressKind::ShortCode);
+        self.users.get(domain).filter(|_| is_number)?.as_ref()
     }
 
     fn know_gateway(&mut self, settings: &Mm4Settings, faults: &mut Vec<SettingsFault>) {
@@ -118,8 +147,14 @@ impl Routes {
                 _ => {}
             }
         }
-        let domains = [Some(&settings.outbound.local_domain), settings.inbound.host.as_ref()];
-        self.domains.extend(domains.into_iter().flatten().map(|domain| domain.to_ascii_lowercase()));
+        for domain in settings.own_domains() {
+            self.domains.insert(domain.clone());
+            match self.users.entry(domain) {
+                Entry::Vacant(free) => drop(free.insert(Some(group.clone()))),
+                Entry::Occupied(mut known) if known.get().as_ref() != Some(group) => drop(known.insert(None)),
+                Entry::Occupied(_) => {}
+            }
+        }
     }
 
     fn by_peer(&self, origin: &Origin<'_>) -> Option<&GroupName> {
@@ -198,6 +233,28 @@ mod tests {
         for foreign in ["victim@mail.example", "victim@mms.own.example@mail.example", "victim", "a@"] {
             assert_eq!(group(&routes, foreign, origin), Err(NoRoute::Relay), "{foreign}");
         }
+    }
+
+    #[test]
+    fn numbers_at_a_domain_of_one_group_are_its_users() {
+        let (mut east, mut south) = (gateway("east", "east"), gateway("south", "south"));
+        east.inbound.host = Some("rx.own.example".into());
+        south.outbound.local_domain = "south.own.example".into();
+        let routes =
+            Routes::new(&ReceiverSettings::default(), &[east.clone(), east, gateway("west", "west"), south])
+                .unwrap();
+        for (rcpt_to, meant) in [
+            ("+15555550101/TYPE=PLMN@South.own.example", Ok("south")),
+            ("15555550101@south.own.example", Ok("south")),
+            ("54321/type=plmn@rx.own.example", Ok("east")),
+            ("someone@south.own.example", Err(NoRoute::UnknownRecipient)),
+            ("+15555550101/TYPE=PLMN@mms.own.example", Err(NoRoute::UnknownRecipient)),
+            ("+15555550101/TYPE=PLMN@mail.example", Err(NoRoute::Relay)),
+            ("+15555550101@mail.example/TYPE=PLMN@south.own.example", Err(NoRoute::UnknownRecipient)),
+        ] {
+            assert_eq!(group(&routes, rcpt_to, FROM).as_deref(), meant.as_deref(), "{rcpt_to}");
+        }
+        assert!(routes.delivered("+15555550101@south.own.example", "").is_ok());
     }
 
     #[test]

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use mmsgw_domain::{InstanceId, IntakeJob, Recipient};
-use mmsgw_engine::{Delivery, Gateway, Incoming, Outbound, Outcome, Unreadable, Verdict};
+use mmsgw_domain::{AnswerJob, Code, InstanceId, IntakeJob, Recipient, Timestamp};
+use mmsgw_engine::{
+    Answer, Delivery, Gateway, Incoming, Outbound, OutboundReport, Outcome, Unreadable, Verdict,
+};
 use mmsgw_mime::Limits;
 use mmsgw_net::{Alpn, ClientTls, TlsError};
 use mmsgw_smtp::Timeouts;
@@ -17,9 +19,10 @@ use secrecy::ExposeSecret;
 
 use crate::config::{Endpoint, Mm4Settings, OutboundSection, SecureConnection, SettingsFault};
 use crate::connect::{Pool, PoolLimits};
-use crate::incoming;
+use crate::incoming::Reader;
 use crate::link::{Dialer, Mail};
 use crate::render::{Body, Renderings};
+use crate::reporting::{ReportMail, Unsendable};
 use crate::translate::{Batch, Translator};
 use crate::verdict::{self, Judge};
 
@@ -31,8 +34,7 @@ pub struct Mm4Gateway {
     pool: Arc<Pool>,
     judge: Judge,
     max_octets: Option<u64>,
-    dest_prefix: String,
-    limits: Limits,
+    reader: Reader,
 }
 
 /// Why a gateway cannot start.
@@ -79,8 +81,7 @@ impl Mm4Gateway {
             pool: Pool::start(dialer(outbound, endpoint)?, limits),
             judge: Judge { retry: settings.dialect.retry_statuses.clone() },
             max_octets: outbound.max_message_octets.map(|size| size.0),
-            dest_prefix: settings.addressing.dest_prefix.clone(),
-            limits: Limits::DEFAULT,
+            reader: Reader::new(settings, Limits::DEFAULT),
         })
     }
 
@@ -99,6 +100,12 @@ impl Mm4Gateway {
         let peer_ref = self.translator.message_id(&outbound.message);
         let addressed = !self.translator.has_fixed_recipients();
         self.judge.outcomes(&tried, &batch.recipients, addressed, &peer_ref)
+    }
+
+    async fn send_report(&self, report: &ReportMail<'_>, transaction: &str) -> Vec<Outcome> {
+        let tried = self.pool.send(&report.mail).await;
+        // One address stands for all of its numbers.
+        self.judge.outcomes(&tried, &report.recipients, false, transaction)
     }
 
     fn mail(&self, outbound: &Outbound, body: &Body, batch: &Batch<'_>) -> Result<Mail, Delivery> {
@@ -133,8 +140,35 @@ impl Gateway for Mm4Gateway {
     }
 
     fn read(&self, intake: &IntakeJob) -> Result<Incoming, Unreadable> {
-        incoming::read(intake, &self.limits, &self.dest_prefix)
+        self.reader.read(intake)
     }
+
+    async fn report(&self, report: &OutboundReport) -> Verdict {
+        let mails = match self.translator.report_mails(report) {
+            Ok(mails) => mails,
+            Err(error) => return Verdict::all(unsendable(&error)),
+        };
+        let sent = join_all(mails.iter().map(|mail| self.send_report(mail, &report.transaction_id))).await;
+        verdict::join(sent.into_iter().flatten())
+    }
+
+    async fn answer(&self, answer: &AnswerJob, now: Timestamp) -> Verdict {
+        let mail = match self.translator.answer_mail(answer, now) {
+            Ok(mail) => mail,
+            Err(error) => return Verdict::all(unsendable(&error)),
+        };
+        let tried = self.pool.send(&mail).await;
+        verdict::join(self.judge.outcomes(&tried, &[], false, &answer.to.transaction))
+    }
+}
+
+/// Nothing that another try could mend.
+fn unsendable(error: &Unsendable) -> Delivery {
+    let code = match error {
+        Unsendable::Unwritable(_) => Code::MALFORMED,
+        Unsendable::NoAddress | Unsendable::NoIds | Unsendable::NoRecipient => Code::UNKNOWN,
+    };
+    Delivery::Fail { answer: Answer::own(code, error.to_string()) }
 }
 
 fn all(recipients: &[&Recipient], delivery: Delivery) -> Vec<Outcome> {

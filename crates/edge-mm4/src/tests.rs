@@ -3,7 +3,9 @@
 mod fake;
 mod receiving;
 pub(crate) mod reference;
+mod robustness;
 mod sending;
+mod spooling;
 
 use std::sync::Arc;
 
@@ -85,6 +87,7 @@ pub(crate) fn message(recipients: &[&str]) -> Message {
         peer_ref: None,
         last_tran_id: None,
         ack_at_addr: None,
+        carrier_ids: None,
         relay_server: None,
         ua_caps: None,
         reply_charging_id: None,

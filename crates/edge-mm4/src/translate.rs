@@ -21,14 +21,16 @@ use mmsgw_mm4::{AddressStyle, Expiry, ForwardReq, Id, IdStyle, Mm4Address, Write
 use mmsgw_smtp::Envelope;
 
 use crate::config::Mm4Settings;
+use crate::trust::Trust;
 
 /// The dialect of one carrier, ready for use.
 #[derive(Debug, Clone)]
 pub(crate) struct Translator {
     pub(crate) options: WriteOptions,
-    local_domain: String,
+    pub(crate) local_domain: String,
     remote_domain: String,
-    system: String,
+    pub(crate) system: String,
+    pub(crate) trust: Trust,
     system_sender: bool,
     fixed_recipients: Vec<String>,
     recipients_per_mail: usize,
@@ -74,6 +76,7 @@ impl Translator {
             local_domain,
             remote_domain,
             system: settings.system_mailbox(),
+            trust: Trust::new(settings),
             system_sender: dialect.system_sender,
             fixed_recipients: outbound.recipient_address.clone(),
             recipients_per_mail: if dialect.one_recipient_per_mail { 1 } else { dialect.recipients_per_mail },
@@ -156,14 +159,17 @@ impl Translator {
 
     /// The envelope of one batch, for a mail of `size` octets (TS 23.140 clause 8.4.5).
     pub(crate) fn envelope(&self, outbound: &Outbound, batch: &Batch<'_>, size: u64) -> Envelope {
-        let to = |recipient: &&Recipient| {
-            self.options.destination.envelope(&to_mm4(&recipient.address), &self.remote_domain)
-        };
+        let to = |recipient: &&Recipient| self.user_mailbox(&recipient.address);
         let rcpt_to = match self.fixed_recipients.as_slice() {
             [] => batch.recipients.iter().map(to).collect(),
             fixed => fixed.to_vec(),
         };
         Envelope { mail_from: self.sender(&outbound.message), rcpt_to, size, ..Envelope::default() }
+    }
+
+    /// The mailbox of a user of the carrier's.
+    pub(crate) fn user_mailbox(&self, user: &Address) -> String {
+        self.options.destination.envelope(&to_mm4(user), &self.remote_domain)
     }
 
     fn sender(&self, message: &Message) -> String {
@@ -206,7 +212,15 @@ pub(crate) fn to_mm4(address: &Address) -> Mm4Address {
             let (local, domain) = address.as_str().rsplit_once('@').unwrap_or((address.as_str(), ""));
             Mm4Address::email(local, domain)
         }
+        AddressKind::Other => word(address.as_str()),
     }
+}
+
+/// What a carrier stated in place of an address, such as a hidden sender, as a bare word.
+fn word(text: &str) -> Mm4Address {
+    let kept: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.#*".contains(*c)).collect();
+    let local = if kept.is_empty() { "unknown".to_owned() } else { kept };
+    Mm4Address { local, kind: mm4::AddressKind::Email, domain: None }
 }
 
 /// An absolute time as it is; a time span as what is left of it, since the carrier counts it from

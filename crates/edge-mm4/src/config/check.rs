@@ -76,6 +76,15 @@ impl Mm4Settings {
         self.outbound.remote_domain.clone().unwrap_or_else(host)
     }
 
+    /// The domains by which the carrier reaches our users, in lower case.
+    pub(crate) fn own_domains(&self) -> Vec<String> {
+        let domains = [Some(&self.outbound.local_domain), self.inbound.host.as_ref()];
+        let mut domains: Vec<String> =
+            domains.into_iter().flatten().map(|domain| domain.to_ascii_lowercase()).collect();
+        domains.dedup();
+        domains
+    }
+
     /// Our system's mailbox, with its domain.
     pub fn system_mailbox(&self) -> String {
         let (mailbox, domain) = (&self.outbound.originator_address, &self.outbound.local_domain);
@@ -121,6 +130,11 @@ impl Mm4Settings {
         }
         for address in &self.inbound.addresses {
             faults.receiver("inbound.addresses", address);
+        }
+        for domain in &self.inbound.trusted_domains {
+            faults.unless(is_domain(domain), "inbound.trusted_domains", || {
+                format!("`{}` is no domain, as in `mms.example.org`", domain.escape_debug())
+            });
         }
     }
 
@@ -277,6 +291,8 @@ mod tests {
         let fixed = faults(|s| s.outbound.recipient_address = vec!["x>\r\n@y".into()]);
         assert_eq!(fixed, ["outbound.recipient_address"]);
         assert_eq!(faults(|s| s.inbound.addresses = vec!["@".into()]), ["inbound.addresses"]);
+        let trusted = faults(|s| s.inbound.trusted_domains = vec!["*.example".into(), "a@b".into()]);
+        assert_eq!(trusted, ["inbound.trusted_domains", "inbound.trusted_domains"]);
         assert_eq!(faults(|s| s.outbound.username = Some("u".into()))[0], "outbound.username");
         assert_eq!(faults(|s| s.outbound.connections = Some(0)), ["outbound.connections"]);
         assert_eq!(faults(|s| s.addressing.dest_suffix = "@x".into()), ["addressing.dest_suffix"]);

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::tests::settings;
 
 const ID: &str = "018bcfe568007eb382b98f0eb89ead81";
 
@@ -9,13 +10,19 @@ fn intake(mail_from: &str, raw: impl Into<Bytes>) -> IntakeJob {
     IntakeJob { kind, peer: "192.0.2.1:9".into(), raw: raw.into() }
 }
 
+fn read(intake: &IntakeJob) -> Result<Incoming, Unreadable> {
+    let mut settings = settings();
+    settings.outbound.remote_domain = Some("mms.peer.example".into());
+    Reader::new(&settings, Limits::DEFAULT).read(intake)
+}
+
 fn understand(raw: &str) -> Result<Incoming, Unreadable> {
-    read(&intake("system-user@mms.peer.example", raw.replace('\n', "\r\n")), &Limits::DEFAULT, "+")
+    read(&intake("system-user@mms.peer.example", raw.replace('\n', "\r\n")))
 }
 
 fn report(raw: &str) -> CarrierReport {
     match understand(raw) {
-        Ok(Incoming::Report(report)) => report,
+        Ok(Incoming::Report { report, answer: None }) => report,
         other => panic!("{other:?}"),
     }
 }
@@ -117,20 +124,18 @@ fn read_reports() {
 }
 
 #[test]
-fn answers_to_reports_ask_for_nothing_and_new_messages_are_not_taken() {
+fn answers_to_reports_ask_for_nothing() {
     for kind in ["delivery_report", "read_reply_report"] {
         let answer = understand(&format!(
             "X-Mms-Message-Type: MM4_{kind}.RES\nX-Mms-Transaction-ID: T\nX-Mms-Request-Status-Code: Ok\n\n"
         ));
         assert!(matches!(answer, Ok(Incoming::Nothing(_))));
     }
-    let new = "X-Mms-Message-Type: MM4_forward.REQ\nX-Mms-Transaction-ID: T\nX-Mms-Message-ID: M\n\nx";
-    assert!(understand(new).unwrap_err().reason.contains("not taken"));
     for bad in ["Subject: spam\n\nbuy", "", "X-Mms-Message-Type: MM4_forward.RES\n\n"] {
         assert!(understand(bad).is_err(), "{bad}");
     }
     let http = IntakeJob { kind: IntakeKind::Http { content_type: "text/xml".into() }, ..intake("", "") };
-    assert!(read(&http, &Limits::DEFAULT, "+").is_err());
+    assert!(read(&http).is_err());
 }
 
 #[test]
@@ -153,7 +158,7 @@ fn bounce(status: &str, returned: &str) -> Result<Incoming, Unreadable> {
          --b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; x\n\n{status}\n\
          --b\nContent-Type: message/rfc822\n\n{returned}\n--b--\n"
     );
-    read(&intake("", mail.replace('\n', "\r\n")), &Limits::DEFAULT, "+")
+    read(&intake("", mail.replace('\n', "\r\n")))
 }
 
 #[test]
@@ -162,7 +167,7 @@ fn a_bounce_is_a_failure_of_the_message_it_gives_back() {
                   Status: 5.1.1\nDiagnostic-Code: smtp; 550 nobody\n";
     let ours =
         format!("X-Mms-Transaction-ID: \"{ID}-0\"\nX-Mms-Message-ID: \"{ID}@mms.own.example\"\n\nbody");
-    let Ok(Incoming::Report(report)) = bounce(failed, &ours) else { panic!("no report") };
+    let Ok(Incoming::Report { report, answer: None }) = bounce(failed, &ours) else { panic!("no report") };
     assert_eq!((report.state, report.code), (State::Failed, Code::UNKNOWN));
     assert_eq!(report.about.transaction, Some(format!("{ID}-0")));
     assert_eq!(numbers(&report.recipients), ["+15555550102"]);
@@ -170,7 +175,7 @@ fn a_bounce_is_a_failure_of_the_message_it_gives_back() {
     let delayed = failed.replace("failed", "delayed");
     assert!(matches!(bounce(&delayed, &ours), Ok(Incoming::Nothing(_))));
     assert!(matches!(bounce(failed, "Subject: other\n\nx"), Ok(Incoming::Nothing(_))));
-    let plain = read(&intake("", "Subject: away\r\n\r\nI am away"), &Limits::DEFAULT, "+");
+    let plain = read(&intake("", "Subject: away\r\n\r\nI am away"));
     assert!(matches!(plain, Ok(Incoming::Nothing(_))));
 }
 
@@ -178,6 +183,72 @@ fn a_bounce_is_a_failure_of_the_message_it_gives_back() {
 fn bounces_with_many_blocks_end() {
     let blocks = "Action: failed\n\n".repeat(5_000);
     let ours = format!("X-Mms-Transaction-ID: {ID}-0\n\n");
-    let Ok(Incoming::Report(report)) = bounce(&blocks, &ours) else { panic!("no report") };
+    let Ok(Incoming::Report { report, answer: None }) = bounce(&blocks, &ours) else { panic!("no report") };
     assert_eq!((report.code, report.carrier_status.as_str()), (Code::UNSPECIFIED, "5.0.0"));
+}
+
+#[test]
+fn a_report_that_asks_for_it_is_answered_within_the_carriers_domains() {
+    let asked = |kind: &str, headers: &str| {
+        let status = if kind == "delivery_report" {
+            "X-Mms-MM-Status-Code: Retrieved"
+        } else {
+            "X-Mms-Read-Status: Read"
+        };
+        let mail = format!(
+            "X-Mms-Message-Type: MM4_{kind}.REQ\nX-Mms-Transaction-ID: \"T9\"\nX-Mms-Message-ID: \"{ID}@x\"\n\
+             From: +15555550102/TYPE=PLMN\n{status}\n{headers}\n"
+        );
+        match understand(&mail) {
+            Ok(Incoming::Report { answer, .. }) => answer,
+            other => panic!("{other:?}"),
+        }
+    };
+    let to = |kind, address: &str| AnswerTo {
+        kind,
+        address: address.to_owned(),
+        transaction: "\"T9\"".into(),
+        message: Some(format!("\"{ID}@x\"")),
+    };
+    let yes = "X-Mms-Ack-Request: Yes\n";
+    let system = "system-user@mms.peer.example";
+    assert_eq!(asked("delivery_report", yes), Some(to(ReportKind::Delivery, system)));
+    assert_eq!(asked("read_reply_report", yes), Some(to(ReportKind::Read, system)));
+    let sender = asked("delivery_report", &format!("{yes}Sender: PostMaster@mms.peer.example\n"));
+    assert_eq!(sender, Some(to(ReportKind::Delivery, "PostMaster@mms.peer.example")));
+    let foreign = asked("delivery_report", &format!("{yes}Sender: victim@mail.example\n"));
+    assert_eq!(foreign, Some(to(ReportKind::Delivery, system)));
+    assert_eq!(asked("delivery_report", "X-Mms-Ack-Request: No\n"), None);
+    assert_eq!(asked("delivery_report", ""), None);
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_where_an_answer_is_wanted() {
+    let refused = |mail: &str| understand(mail).unwrap_err().answer;
+    let asks = "X-Mms-Ack-Request: Yes\n";
+    for (kind, answered) in [
+        ("MM4_forward.REQ", ReportKind::Acknowledgement),
+        ("MM4_delivery_report.REQ", ReportKind::Delivery),
+        ("MM4_read_reply_report.REQ", ReportKind::Read),
+    ] {
+        let answer =
+            refused(&format!("X-Mms-Message-Type: {kind}\n{asks}X-Mms-Message-ID: \"M\"\n\n")).unwrap();
+        assert_eq!((answer.to.kind, answer.code), (answered, Code::MALFORMED));
+        assert_eq!((answer.to.transaction.as_str(), answer.to.message.as_deref()), ("", Some("\"M\"")));
+        assert_eq!(answer.to.address, "system-user@mms.peer.example");
+        assert_eq!(answer.description.as_deref(), Some("no X-Mms-Transaction-ID"));
+        assert_eq!(refused(&format!("X-Mms-Message-Type: {kind}\n\n")), None, "nobody asked");
+    }
+    let unknown =
+        refused(&format!("X-Mms-Message-Type: MM4_dance.REQ\nX-Mms-Transaction-ID: T\n{asks}\n")).unwrap();
+    assert_eq!((unknown.to.kind, unknown.code), (ReportKind::Acknowledgement, Code::UNSUPPORTED));
+    let res = format!("X-Mms-Message-Type: MM4_forward.RES\n{asks}\n");
+    assert_eq!(refused(&res), None, "an answer is never answered");
+    assert_eq!(refused(&format!("Subject: spam\n{asks}\nbuy")), None);
+    let deep: String =
+        (0..60).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n")).collect();
+    let bomb = format!(
+        "X-Mms-Message-Type: MM4_forward.REQ\nX-Mms-Transaction-ID: T\nX-Mms-Message-ID: M\n{asks}{deep}"
+    );
+    assert_eq!(refused(&bomb).map(|answer| answer.code), Some(Code::MALFORMED));
 }

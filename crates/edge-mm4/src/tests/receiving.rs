@@ -9,8 +9,8 @@ use bytes::Bytes;
 use mmsgw_domain::{InstanceId, IntakeJob, IntakeKind, Job, Queue, QueueKind, Span, State, SystemClock};
 use mmsgw_engine::config::group_settings;
 use mmsgw_engine::{
-    Call, CallVerdict, Delivery, DraftContent, Engine, EngineParts, EngineSettings, FetchError, Fetcher,
-    Gateway, Incoming, Notifier, PartDraft, Submission, TemplateDraft,
+    Call, CallVerdict, DraftContent, Engine, EngineParts, EngineSettings, FetchError, Fetcher, Gateway,
+    Incoming, Notifier, PartDraft, Submission, TemplateDraft,
 };
 use mmsgw_net::{Alpn, ClientTls, Drain, MaybeTls};
 use mmsgw_store::{DirectoryBlobs, LeaseRequest, MemoryStore, Store};
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::fake::{Fake, LONG};
-use super::{sample, settings};
+use super::settings;
 use crate::config::Mm4Settings;
 use crate::{Mm4Gateway, ReceiverError, ReceiverSettings, Routes, SmtpReceiver};
 
@@ -45,11 +45,12 @@ impl Notifier for Nobody {
     }
 }
 
-struct House {
-    engine: Engine,
-    address: std::net::SocketAddr,
+pub(super) struct House {
+    pub(super) engine: Engine,
+    pub(super) address: std::net::SocketAddr,
     store: Arc<MemoryStore>,
-    drain: Drain,
+    pub(super) routes: Arc<ArcSwap<Routes>>,
+    pub(super) drain: Drain,
     _dir: tempfile::TempDir,
 }
 
@@ -58,12 +59,13 @@ fn gateways() -> [Mm4Settings; 2] {
         let mut settings = settings();
         settings.gateway.group = group.parse().unwrap();
         settings.outbound.originator_address = format!("{group}-system");
+        settings.inbound.host = Some(format!("{group}.own.example"));
         settings
     })
 }
 
 /// A receiver for two groups, of which the engine knows those in `known`.
-async fn house(tables: &str, known: &[&str]) -> House {
+pub(super) async fn house(tables: &str, known: &[&str]) -> House {
     let mut receiver: ReceiverSettings = toml::from_str(tables).unwrap();
     receiver.listen = "127.0.0.1:0".parse().unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -82,12 +84,12 @@ async fn house(tables: &str, known: &[&str]) -> House {
     let routes = Arc::new(ArcSwap::from_pointee(Routes::new(&receiver, &gateways()).unwrap()));
     let (drain, receiver) = (Drain::new(), SmtpReceiver::bind(receiver).unwrap());
     let address = receiver.address();
-    drain.spawn(receiver.serve(engine.clone(), routes, drain.clone()));
-    House { engine, address, store, drain, _dir: dir }
+    drain.spawn(receiver.serve(engine.clone(), Arc::clone(&routes), drain.clone()));
+    House { engine, address, store, routes, drain, _dir: dir }
 }
 
 impl House {
-    async fn jobs(&self, group: &str) -> Vec<IntakeJob> {
+    pub(super) async fn jobs(&self, group: &str) -> Vec<IntakeJob> {
         let queue = Queue { group: group.parse().unwrap(), kind: QueueKind::Rx };
         let owner = InstanceId::new(&queue.group, "t", "h", 1);
         let request = LeaseRequest { queue, max: 100, owner, hold: Duration::from_secs(60) };
@@ -99,13 +101,13 @@ impl House {
         leased.jobs.into_iter().map(|leased| intake(leased.job)).collect()
     }
 
-    async fn talk(&self) -> Talk {
+    pub(super) async fn talk(&self) -> Talk {
         let stream = TcpStream::connect(self.address).await.unwrap();
-        Talk { stream: MaybeTls::Plain(stream), input: Vec::new() }
+        Talk::over(stream)
     }
 
     /// A connection past EHLO.
-    async fn greeted(&self) -> Talk {
+    pub(super) async fn greeted(&self) -> Talk {
         let mut talk = self.talk().await;
         talk.hears("220").await;
         talk.asks("EHLO mmsc.peer.example", "250").await;
@@ -114,14 +116,18 @@ impl House {
 }
 
 /// A client that knows nothing but lines.
-struct Talk {
-    stream: MaybeTls,
+pub(super) struct Talk {
+    pub(super) stream: MaybeTls,
     input: Vec<u8>,
 }
 
 impl Talk {
+    pub(super) fn over(stream: TcpStream) -> Self {
+        Self { stream: MaybeTls::Plain(stream), input: Vec::new() }
+    }
+
     /// Reads one reply of any number of lines, which must begin with `code`.
-    async fn hears(&mut self, code: &str) -> String {
+    pub(super) async fn hears(&mut self, code: &str) -> String {
         let mut reply = String::new();
         loop {
             let line = tokio::time::timeout(LONG, self.line()).await.expect("no reply in time");
@@ -147,17 +153,17 @@ impl Talk {
         }
     }
 
-    async fn says(&mut self, text: &str) {
+    pub(super) async fn says(&mut self, text: &str) {
         self.stream.write_all(format!("{text}\r\n").as_bytes()).await.unwrap();
         self.stream.flush().await.unwrap();
     }
 
-    async fn asks(&mut self, text: &str, code: &str) -> String {
+    pub(super) async fn asks(&mut self, text: &str, code: &str) -> String {
         self.says(text).await;
         self.hears(code).await
     }
 
-    async fn is_closed(&mut self) -> bool {
+    pub(super) async fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
         let read = tokio::time::timeout(LONG, self.stream.read_to_end(&mut rest)).await.expect("still open");
         read.is_err() || (rest.is_empty() && self.input.is_empty())
@@ -166,7 +172,7 @@ impl Talk {
 
 const ID: &str = "018bcfe568007eb382b98f0eb89ead81";
 
-fn delivery_report() -> String {
+pub(super) fn delivery_report() -> String {
     format!(
         "X-Mms-3GPP-MMS-Version: 6.10.0\r\nX-Mms-Message-Type: MM4_delivery_report.REQ\r\n\
          X-Mms-Transaction-ID: \"T1\"\r\nX-Mms-Message-ID: \"{ID}@mms.own.example\"\r\n\
@@ -174,8 +180,8 @@ fn delivery_report() -> String {
     )
 }
 
-const SENDER: &str = "MAIL FROM:<system-user@mms.peer.example>";
-const EAST: &str = "RCPT TO:<east-system@mms.own.example>";
+pub(super) const SENDER: &str = "MAIL FROM:<system-user@mms.peer.example>";
+pub(super) const EAST: &str = "RCPT TO:<east-system@mms.own.example>";
 const WEST: &str = "RCPT TO:<west-system@mms.own.example>";
 
 #[tokio::test]
@@ -201,7 +207,7 @@ async fn a_report_is_kept_before_it_is_acknowledged_and_read_later() {
     assert!(jobs[0].peer.starts_with("127.0.0.1:"));
     let gateway =
         Mm4Gateway::new(&settings(), InstanceId::new(&"east".parse().unwrap(), "g", "h", 1)).unwrap();
-    let Ok(Incoming::Report(report)) = gateway.read(&jobs[0]) else { panic!("no report") };
+    let Ok(Incoming::Report { report, .. }) = gateway.read(&jobs[0]) else { panic!("no report") };
     assert_eq!(
         (report.state, report.about.message),
         (State::Delivered, Some(format!("{ID}@mms.own.example")))
@@ -225,11 +231,7 @@ async fn a_message_goes_out_and_its_reports_come_home() {
     let (house, carrier) = (house("", &["east"]).await, Fake::usual().await);
     let mut settings = gateways()[0].clone();
     settings.outbound.remote_host = carrier.address.to_string();
-    let instance = InstanceId::new(&settings.gateway.group, "g", "h", 1);
-    let gateway: Arc<dyn Gateway> = Arc::new(Mm4Gateway::new(&settings, instance).unwrap());
-    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let group = house.engine.group(&settings.gateway.group).unwrap();
-    house.engine.run_group(&group, &gateway, &stop, &tasks);
+    let working = Working::start(&house, &settings);
     let text = PartDraft::New {
         name: "t.txt".into(),
         content_type: "text/plain".into(),
@@ -257,9 +259,7 @@ async fn a_message_goes_out_and_its_reports_come_home() {
         talk.asks(&format!("{mail}."), "250").await;
         message_in(&house.engine, message.id, state).await;
     }
-    stop.cancel();
-    tasks.close();
-    tokio::time::timeout(LONG, tasks.wait()).await.unwrap();
+    working.end().await;
 }
 
 #[tokio::test]
@@ -317,17 +317,110 @@ async fn what_cannot_be_kept_is_not_taken() {
     talk.asks(SENDER, "250").await;
 }
 
+/// An instance of a gateway that works for the group `east`, and how to end it.
+struct Working {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Working {
+    fn start(house: &House, settings: &Mm4Settings) -> Self {
+        let instance = InstanceId::new(&settings.gateway.group, "g", "h", 1);
+        let gateway: Arc<dyn Gateway> = Arc::new(Mm4Gateway::new(settings, instance).unwrap());
+        let working = Self { stop: CancellationToken::new(), tasks: TaskTracker::new() };
+        let group = house.engine.group(&settings.gateway.group).unwrap();
+        house.engine.run_group(&group, &gateway, &working.stop, &working.tasks);
+        working
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(LONG, self.tasks.wait()).await.unwrap();
+    }
+}
+
+fn new_message() -> String {
+    "X-Mms-3GPP-MMS-Version: 6.10.0\r\nX-Mms-Message-Type: MM4_forward.REQ\r\n\
+     X-Mms-Transaction-ID: \"T 7\"\r\nX-Mms-Message-ID: \"M-7@mms.peer.example\"\r\n\
+     From: +15555550109/TYPE=PLMN\r\nTo: +15555550101/TYPE=PLMN\r\nSubject: hi\r\n\
+     X-Mms-Ack-Request: Yes\r\nX-Mms-Delivery-Report: Yes\r\nX-Mms-Read-Reply: Yes\r\n\
+     X-Mms-Originator-System: PostMaster@mms.peer.example\r\n\
+     Content-Type: text/plain\r\n\r\nhello\r\n"
+        .to_owned()
+}
+
+/// What the carrier got, by the type of its mails.
+fn received(carrier: &Fake, kind: &str) -> Vec<mmsgw_mm4::Pdu> {
+    let mails = carrier.mails.lock().clone();
+    let read = |mail: Vec<u8>| mmsgw_mm4::read(mail.into(), &mmsgw_mime::Limits::DEFAULT).unwrap().pdu;
+    mails.into_iter().map(read).filter(|pdu| pdu.kind().as_str() == kind).collect()
+}
+
 #[tokio::test]
-async fn a_new_message_is_refused_so_that_its_sender_keeps_it() {
-    let house = house("", &["east", "west"]).await;
-    let mut settings = settings();
-    settings.outbound.remote_host = house.address.to_string();
-    settings.outbound.recipient_address = vec!["east-system@mms.own.example".into()];
-    let gateway = Mm4Gateway::new(&settings, InstanceId::new(&"east".parse().unwrap(), "g", "h", 1)).unwrap();
-    let verdict = gateway.send(&sample(&["+15555550102"])).await;
-    let Delivery::Fail { answer } = &verdict.outcomes[0].delivery else { panic!("{verdict:?}") };
-    assert_eq!(answer.carrier_status.as_deref(), Some("554 5.3.2"));
-    assert!(house.jobs("east").await.is_empty());
+async fn a_message_comes_in_and_what_is_told_of_it_goes_out() {
+    let (house, carrier) = (house("", &["east"]).await, Fake::usual().await);
+    let mut settings = gateways()[0].clone();
+    settings.outbound.remote_host = carrier.address.to_string();
+    settings.outbound.remote_domain = Some("mms.peer.example".into());
+    settings.features.auto_ack = true;
+    settings.features.auto_dr = mmsgw_domain::Release::Immediate;
+    house.engine.know_group(group_settings(&settings.gateway, &settings.features, None));
+    let working = Working::start(&house, &settings);
+    let mut talk = house.greeted().await;
+    for _ in 0..2 {
+        talk.asks("MAIL FROM:<+15555550109/TYPE=PLMN@mms.peer.example>", "250").await;
+        talk.asks("RCPT TO:<+15555550101/TYPE=PLMN@east.own.example>", "250").await;
+        talk.asks("RCPT TO:<+15555550102/TYPE=PLMN@east.own.example>", "250").await;
+        talk.asks("DATA", "354").await;
+        talk.asks(&format!("{}.", new_message()), "250").await;
+        let what = "acknowledgement and two reports";
+        carrier.until(what, |carrier| carrier.mails.lock().len() >= 3).await;
+    }
+    // The repetition is acknowledged again, and not reported again.
+    carrier.until("the acknowledgement again", |carrier| carrier.mails.lock().len() >= 4).await;
+    let acks = received(&carrier, "MM4_forward.RES");
+    assert_eq!(acks.len(), 2);
+    let mmsgw_mm4::Pdu::ForwardRes(ack) = &acks[0] else { panic!("{acks:?}") };
+    assert_eq!(ack.head.transaction_id.raw(), "\"T 7\"");
+    assert_eq!(ack.message_id.as_ref().unwrap().raw(), "\"M-7@mms.peer.example\"");
+    assert_eq!(ack.status, mmsgw_mm4::RequestStatus::Ok);
+    let reports = received(&carrier, "MM4_delivery_report.REQ");
+    let mut from: Vec<String> = reports
+        .iter()
+        .map(|pdu| match pdu {
+            mmsgw_mm4::Pdu::DeliveryReportReq(req) => req.report.from.clone().unwrap().local,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    from.sort();
+    assert_eq!(from, ["+15555550101", "+15555550102"]);
+    assert_eq!(carrier.count("RCPT TO:<PostMaster@mms.peer.example>"), 4);
+    assert_eq!(carrier.count("MAIL FROM:<east-system@mms.own.example>"), 4);
+    working.end().await;
+}
+
+#[tokio::test]
+async fn a_report_that_wants_an_answer_gets_one() {
+    let (house, carrier) = (house("", &["east"]).await, Fake::usual().await);
+    let mut settings = gateways()[0].clone();
+    settings.outbound.remote_host = carrier.address.to_string();
+    settings.outbound.remote_domain = Some("mms.peer.example".into());
+    let working = Working::start(&house, &settings);
+    let mut talk = house.greeted().await;
+    talk.asks(SENDER, "250").await;
+    talk.asks(EAST, "250").await;
+    talk.asks("DATA", "354").await;
+    let broken = "X-Mms-Message-Type: MM4_delivery_report.REQ\r\nX-Mms-Transaction-ID: T8\r\n\
+                  X-Mms-Ack-Request: Yes\r\nX-Mms-Message-ID: M8\r\n\r\n";
+    talk.asks(&format!("{broken}."), "250").await;
+    carrier.until("the refusal", |carrier| carrier.mails.lock().len() == 1).await;
+    let answers = received(&carrier, "MM4_delivery_report.RES");
+    let [mmsgw_mm4::Pdu::DeliveryReportRes(res)] = answers.as_slice() else { panic!("{answers:?}") };
+    assert_eq!(res.status, mmsgw_mm4::RequestStatus::ErrorMessageFormatCorrupt);
+    assert_eq!(res.head.transaction_id.raw(), "T8");
+    assert_eq!(carrier.count("RCPT TO:<system-user@mms.peer.example>"), 1);
+    working.end().await;
 }
 
 #[tokio::test]
@@ -371,6 +464,29 @@ async fn starttls_and_no_mail_without_it() {
     talk.asks("DATA", "354").await;
     talk.asks(&format!("{}.", delivery_report()), "250").await;
     assert_eq!(house.jobs("east").await.len(), 1);
+}
+
+#[tokio::test]
+async fn encryption_from_the_first_octet() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, client) = super::sending::pki(dir.path());
+    let tables = format!(
+        "implicit_tls = true\nrequire_tls = true\n[tls]\ncert_file = {:?}\nkey_file = {:?}",
+        server.cert_file.display().to_string(),
+        server.key_file.display().to_string()
+    );
+    let house = house(&tables, &["east"]).await;
+    let tls = ClientTls::load(&client, Alpn::None).unwrap();
+    let stream = TcpStream::connect(house.address).await.unwrap();
+    let stream = MaybeTls::Plain(stream).upgrade_client(&tls, "localhost", LONG).await.unwrap();
+    let mut talk = Talk { stream, input: Vec::new() };
+    talk.hears("220").await;
+    assert!(!talk.asks("EHLO x", "250").await.contains("STARTTLS"));
+    talk.asks(SENDER, "250").await;
+    let mut clear = house.talk().await;
+    clear.says("EHLO x").await;
+    let mut octet = [0; 3];
+    assert!(clear.stream.read_exact(&mut octet).await.is_err() || octet != *b"220");
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ pub(crate) fn names_all_fields<T: DeserializeOwned>(reference: &str, least: &str
         let named = uncommented.lines().any(|line| {
             line.starts_with(&format!("{field} = "))
                 || line.starts_with(&format!("[{field}]"))
+                || line.starts_with(&format!("[[{field}]]"))
                 || line.starts_with(&format!("[{section}.{field}]"))
         });
         assert!(named, "[{section}] {field} is not in the reference");
