@@ -146,47 +146,33 @@ pub enum CallbackSubject {
 }
 
 /// Octets inside a JSON payload: as text where they are UTF-8, which mails and SOAP mostly are, else
-/// hexadecimal.
+/// base64.
 mod octets {
     use super::{Bytes, Deserialize, Serialize};
+    use std::borrow::Cow;
+
+    use encodify::base64::STANDARD;
     use serde::{Deserializer, Serializer, de::Error};
 
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
-    enum Form {
-        Text(String),
-        Hex(String),
+    enum Form<'a> {
+        Text(Cow<'a, str>),
+        Base64(Cow<'a, str>),
     }
 
     pub(super) fn serialize<S: Serializer>(octets: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
         let form = match std::str::from_utf8(octets) {
-            Ok(text) => Form::Text(text.to_owned()),
-            Err(_) => Form::Hex(to_hex(octets)),
+            Ok(text) => Form::Text(text.into()),
+            Err(_) => Form::Base64(STANDARD.encode(octets).into()),
         };
         form.serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
         match Form::deserialize(deserializer)? {
-            Form::Text(text) => Ok(text.into()),
-            Form::Hex(text) => from_hex(&text).ok_or_else(|| D::Error::custom("odd hexadecimal octets")),
-        }
-    }
-
-    fn to_hex(octets: &[u8]) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-        octets.iter().flat_map(|o| [digit(o >> 4), digit(o & 15)]).collect()
-    }
-
-    fn from_hex(text: &str) -> Option<Bytes> {
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        let nibble = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-        let octet = |[high, low]: &[u8; 2]| Some(nibble(*high)? << 4 | nibble(*low)?);
-        if rest.is_empty() {
-            pairs.iter().map(octet).collect::<Option<Vec<u8>>>().map(Bytes::from)
-        } else {
-            None
+            Form::Text(text) => Ok(text.into_owned().into()),
+            Form::Base64(text) => STANDARD.decode(text.as_bytes()).map(Bytes::from).map_err(D::Error::custom),
         }
     }
 }

@@ -109,7 +109,9 @@ impl Engine {
         }
         let mut batch = Batch::new();
         let appended = self.make_parts(change.parts, &mut batch).await?;
+        let kept = template.content.parts.len();
         template.content.parts.extend(appended);
+        self.arrange(&mut template.content.parts, kept)?;
         self.finish_template(&mut template, Some(before), batch).await
     }
 
@@ -119,7 +121,6 @@ impl Engine {
         replaces: Option<RevisionId>,
         mut batch: Batch,
     ) -> Result<Template, Refusal> {
-        self.arrange(&mut template.content.parts)?;
         template.revision = RevisionId::generate(self.now());
         template.expires = self.template_end(&template.content);
         self.claim_blobs(template, self.keep_until(template.expires), &mut batch);
@@ -188,7 +189,7 @@ impl Engine {
         let mut batch = Batch::new();
         let mut content = draft.content;
         content.parts = self.make_parts(draft.parts, &mut batch).await?;
-        self.arrange(&mut content.parts)?;
+        self.arrange(&mut content.parts, 0)?;
         let (id, revision) = (TemplateId::generate(now), RevisionId::generate(now));
         let template = Template { id, revision, created: now, expires: self.template_end(&content), content };
         self.claim_blobs(&template, self.keep_until(template.expires), &mut batch);
@@ -257,15 +258,16 @@ impl Engine {
         Ok(BlobRef { digest, size, source: None })
     }
 
-    /// SMIL goes first; names are told apart, because SMIL refers to them.
-    fn arrange(&self, parts: &mut [Part]) -> Result<(), Refusal> {
+    /// SMIL goes first; names are told apart, because SMIL refers to them. The first `kept` parts were
+    /// there before the request, so that a fault is counted from after them.
+    fn arrange(&self, parts: &mut [Part], kept: usize) -> Result<(), Refusal> {
         if parts.len() > self.settings.max_parts {
             return Err(self.too_many_parts());
         }
         let mut names = HashSet::new();
         if let Some(twice) = parts.iter().position(|part| !names.insert(part.name.as_str())) {
             let why = format!("two parts are named `{}`", parts[twice].name);
-            return Err(Refusal::invalid(Field::Part(twice), why));
+            return Err(Refusal::invalid(Field::Part(twice.saturating_sub(kept)), why));
         }
         parts.sort_by_key(|part| !part.content_type.starts_with("application/smil"));
         Ok(())

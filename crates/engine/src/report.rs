@@ -167,7 +167,7 @@ fn check_agreement(message: &Message, agreement: &Agreement) -> Result<(), Refus
 
 fn check_recipients(message: &Message, order: &ReportOrder) -> Result<(), Refusal> {
     let known = |address: &Address| message.recipients.iter().any(|r| r.address == *address);
-    match order.recipients.iter().find(|address| !known(*address)) {
+    match order.recipients.iter().find(|address| !known(address)) {
         Some(stranger) => {
             let why = format!("`{stranger}` is not among the numbers of the message");
             Err(Refusal::invalid(Field::AppliesTo, why))

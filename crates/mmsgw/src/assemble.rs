@@ -9,10 +9,10 @@ use arc_swap::ArcSwap;
 use mmsgw_contract::Links;
 use mmsgw_domain::{Clock, InstanceId, SystemClock};
 use mmsgw_edge_callout::{Callout, Fetch};
-use mmsgw_edge_mm4::{Mm4Gateway, Mm4Settings, Routes, SmtpReceiver};
+use mmsgw_edge_mm4::{Mm4Gateway, Mm4Settings, Routes, SmtpReceiver, watch_spool};
 use mmsgw_edge_mm7::{Mm7Gateway, Receiver};
 use mmsgw_engine::config::Protocol;
-use mmsgw_engine::{Engine, EngineParts, Gateway};
+use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway};
 use mmsgw_net::tls::Alpn;
 use mmsgw_net::{Drain, ServerTls, bind, serve_http};
 use mmsgw_store::{DirectoryBlobs, Store};
@@ -73,7 +73,8 @@ impl Running {
 pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = Arc::new(open_store(&settings, &clock)?);
-    let engine = make_engine(&settings, &clock, &store)?;
+    let links = links(&settings);
+    let engine = make_engine(&settings, &clock, &store, &links)?;
     let workers = Workers { stop: CancellationToken::new(), tasks: TaskTracker::new() };
     let mut doors = Doors { engine: engine.clone(), listeners: Drain::new() };
     for gateway in &settings.gateways {
@@ -82,9 +83,26 @@ pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
     let smtp = doors.open_smtp(&settings)?;
     let carrier_http = doors.open_carrier_http(&settings)?;
     let ops = doors.open_ops(&settings, &clock)?;
-    let api = doors.open_api(&settings).await?;
+    let api = doors.open_api(&settings, links).await?;
     workers.tasks.spawn(engine.keep_house(workers.stop.clone()));
     Ok(Running { api, ops, smtp, carrier_http, listeners: doors.listeners, workers, store })
+}
+
+/// Where applications find media: at the API, or where a gateway file says for its group. Without a
+/// public URL the address that the API listens on has to do, where it is one that can be called.
+fn links(settings: &Settings) -> Links {
+    let api = &settings.api;
+    let scheme = if api.tls.is_some() { "https" } else { "http" };
+    let callable = api.public_url.is_none() && api.listen.port() != 0 && !api.listen.ip().is_unspecified();
+    let at_api = if callable {
+        Links::at(&format!("{scheme}://{}", api.listen))
+    } else {
+        Links::at(&api.public_base())
+    };
+    settings.gateways.iter().fold(at_api, |links, gateway| match gateway.media_url_prefix() {
+        Some(prefix) => links.with_group(gateway.group().clone(), prefix),
+        None => links,
+    })
 }
 
 fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<EmbeddedStore> {
@@ -96,17 +114,23 @@ fn make_engine(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
     store: &Arc<EmbeddedStore>,
+    links: &Links,
 ) -> anyhow::Result<Engine> {
-    let blobs = DirectoryBlobs::open(settings.storage.directory.join("media"))?;
-    let links = Links::at(&settings.api.public_base());
+    let blobs = DirectoryBlobs::open(settings.storage.media())?;
     let parts = EngineParts {
         store: Arc::clone(store) as Arc<dyn Store>,
         blobs: Arc::new(blobs),
         clock: Arc::clone(clock),
         fetcher: Arc::new(Fetch::new(&settings.callout.media)?),
-        notifier: Arc::new(Callout::new(&settings.callout.callbacks, Arc::clone(clock), links)?),
+        notifier: Arc::new(Callout::new(&settings.callout.callbacks, Arc::clone(clock), links.clone())?),
     };
-    Ok(Engine::new(parts, settings.general.engine_settings()))
+    let limits = &settings.api.limits;
+    let engine_settings = EngineSettings {
+        max_recipients: limits.numbers,
+        max_parts: limits.parts,
+        ..settings.general.engine_settings()
+    };
+    Ok(Engine::new(parts, engine_settings))
 }
 
 /// Starts the workers of one gateway.
@@ -160,6 +184,10 @@ impl Doors {
         let receiver = SmtpReceiver::bind(settings.mm4rx.clone()).context("mm4rx")?;
         let address = receiver.address();
         let routes = Arc::new(ArcSwap::from_pointee(routes));
+        for spool in &settings.mm4rx.spool {
+            let (engine, routes) = (self.engine.clone(), Arc::clone(&routes));
+            self.listeners.spawn(watch_spool(engine, spool.clone(), routes, self.listeners.child()));
+        }
         self.listeners.spawn(receiver.serve(self.engine.clone(), routes, self.listeners.child()));
         Ok(Some(address))
     }
@@ -192,8 +220,8 @@ impl Doors {
         Ok(address)
     }
 
-    async fn open_api(&mut self, settings: &Settings) -> anyhow::Result<SocketAddr> {
-        let mut router = mmsgw_edge_api::router(self.engine.clone(), &settings.api)?;
+    async fn open_api(&mut self, settings: &Settings, links: Links) -> anyhow::Result<SocketAddr> {
+        let mut router = mmsgw_edge_api::router(self.engine.clone(), &settings.api, links)?;
         if settings.mm7rx.on_api && settings.speaks(Protocol::Mm7) {
             router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), receivers(settings)?));
         }

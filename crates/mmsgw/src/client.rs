@@ -1,6 +1,7 @@
 //! A client of the REST API, for the commands that talk to a running gateway.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
 use mmsgw_net::{HttpClient, HttpSettings, read_limited};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -30,6 +31,14 @@ impl ApiClient {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(http::Method::POST, path, Some(body)).await
+    }
+
+    /// What is at a URL of the API, whatever it is.
+    pub(crate) async fn octets(&self, url: &str) -> anyhow::Result<Bytes> {
+        let url = self.base.join(url)?;
+        let response = self.http.request(http::Method::GET, url.clone())?.send().await?;
+        ensure!(response.status().is_success(), "{url} answers {}", response.status());
+        Ok(read_limited(response, MAX_ANSWER).await?)
     }
 
     async fn call(&self, method: http::Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {

@@ -60,8 +60,23 @@ struct MainFile {
 pub(crate) struct StorageSection {
     /// What keeps the data.
     pub(crate) kind: StorageKind,
-    /// Where the embedded store keeps them; below it, in `media`, are the media.
+    /// Where the embedded store keeps them.
     pub(crate) directory: PathBuf,
+    /// Where media are; `media` below `directory` unless said otherwise.
+    pub(crate) media_directory: Option<PathBuf>,
+}
+
+impl StorageSection {
+    /// The same with directories taken from `base`, where they are relative.
+    fn at(self, base: &Path) -> Self {
+        let media_directory = self.media_directory.map(|media| base.join(media));
+        Self { directory: base.join(self.directory), media_directory, ..self }
+    }
+
+    /// Where media are.
+    pub(crate) fn media(&self) -> PathBuf {
+        self.media_directory.clone().unwrap_or_else(|| self.directory.join("media"))
+    }
 }
 
 /// What keeps the data.
@@ -74,7 +89,7 @@ pub(crate) enum StorageKind {
 
 impl Default for StorageSection {
     fn default() -> Self {
-        Self { kind: StorageKind::Embedded, directory: "mmsgw-data".into() }
+        Self { kind: StorageKind::Embedded, directory: "mmsgw-data".into(), media_directory: None }
     }
 }
 
@@ -105,6 +120,22 @@ impl GatewaySettings {
         match self {
             Self::Mm4(s) => &s.gateway.name,
             Self::Mm7(s) => &s.gateway.name,
+        }
+    }
+
+    /// Where applications find media of this group's messages, where that is not the API.
+    pub(crate) fn media_url_prefix(&self) -> Option<&str> {
+        let prefix = match self {
+            Self::Mm4(s) => s.inbound.media_url_prefix.as_deref(),
+            Self::Mm7(s) => s.inbound.media_url_prefix.as_deref(),
+        };
+        prefix.filter(|prefix| !prefix.is_empty())
+    }
+
+    fn media_repo(&self) -> Option<&Path> {
+        match self {
+            Self::Mm4(s) => s.inbound.media_repo.as_deref(),
+            Self::Mm7(s) => s.inbound.media_repo.as_deref(),
         }
     }
 
@@ -175,11 +206,8 @@ impl Settings {
     }
 
     fn compose(main: MainFile, gateways: Vec<GatewaySettings>, base: &Path, faults: &mut Collector) -> Self {
-        let mut storage = main.message_storage;
-        storage.directory = base.join(&storage.directory);
-        let queue = main
-            .queue_storage
-            .map(|queue| StorageSection { directory: base.join(&queue.directory), ..queue });
+        let storage = main.message_storage.at(base);
+        let queue = main.queue_storage.map(|queue| queue.at(base));
         if queue.is_some_and(|queue| queue != storage) {
             faults.add("queue_storage: must be the same as message_storage; leave the section out");
         }
@@ -210,6 +238,16 @@ impl Settings {
         }
         if let Some(default) = self.general.default_gateway.as_ref().filter(|d| !groups.contains(d)) {
             faults.add(format!("general.default_gateway: no gateway file has the group `{default}`"));
+        }
+        let media = self.storage.media();
+        for gateway in &self.gateways {
+            if gateway.media_repo().is_some_and(|repo| repo != media) {
+                faults.add(format!(
+                    "gateway {}: inbound.media_repo: media of all gateways are in one directory; say \
+                     message_storage.media_directory instead",
+                    gateway.name()
+                ));
+            }
         }
         for fault in self.mm4rx.check() {
             faults.add(format!("mm4rx.{fault}"));
@@ -336,8 +374,10 @@ gateways = \"gateways\"
 [message_storage]
 # `embedded`: a file on this host, owned by one process.
 kind = \"embedded\"
-# Where; beside this file unless absolute. Media are below it, in `media`.
+# Where; beside this file unless absolute.
 directory = \"mmsgw-data\"
+# Where media are; absent: in `media` below `directory`.
+#media_directory = \"/var/lib/mmsgw/media\"
 
 # Logs go to standard error.
 [log]

@@ -46,7 +46,8 @@ impl LogSection {
 pub(crate) fn start(log: &LogSection) -> anyhow::Result<()> {
     let level = std::env::var("MMSGW_LOG").unwrap_or_else(|_| log.level.clone());
     let filter = EnvFilter::try_new(&level).map_err(|e| anyhow::anyhow!("log.level `{level}`: {e}"))?;
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let colours =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     let started = match log.format {

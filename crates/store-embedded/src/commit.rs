@@ -66,7 +66,9 @@ impl Round<'_> {
             Write::NewMessage(message) => self.put_message(INSERT_MESSAGE, message, record),
             Write::ChangedMessage(message) => self.put_message(UPDATE_MESSAGE, message, record),
             Write::Reference { reference, message, expires }
-            | Write::NewReference { reference, message, expires } => self.reference(reference, *message, *expires),
+            | Write::NewReference { reference, message, expires } => {
+                self.reference(reference, *message, *expires)
+            }
             Write::Enqueue(job) => self.enqueue(job, record),
             Write::Finish(lease) => self.finish(lease),
             Write::Postpone { lease, due } => self.put_back(lease, *due, 1),

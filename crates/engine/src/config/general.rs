@@ -22,10 +22,6 @@ pub struct GeneralSection {
     pub mms_template_ttl: Span,
     /// How long a job that was given up is kept.
     pub dead_ttl: Span,
-    /// Most numbers in one message.
-    pub max_destinations: usize,
-    /// Most parts in one template.
-    pub max_parts: usize,
     /// Largest part.
     pub max_part_size: ByteSize,
     /// A job whose worker died comes back after that.
@@ -55,8 +51,6 @@ impl Default for GeneralSection {
             mms_ttl: Span(settings.message_ttl),
             mms_template_ttl: Span(settings.template_ttl),
             dead_ttl: Span(settings.dead_ttl),
-            max_destinations: settings.max_recipients,
-            max_parts: settings.max_parts,
             max_part_size: ByteSize(settings.max_part_octets as u64),
             lease: Span(settings.lease),
             media_cache: ByteSize(settings.cache_octets as u64),
@@ -71,7 +65,7 @@ impl Default for GeneralSection {
 }
 
 impl GeneralSection {
-    /// What the engine makes of the section.
+    /// What the engine makes of the section. How much a request may hold is said elsewhere, with the API.
     pub fn engine_settings(&self) -> EngineSettings {
         let policy = |delays: &[Span], tries: u32| RetryPolicy {
             delays: delays.iter().map(|span| span.0).collect(),
@@ -81,8 +75,6 @@ impl GeneralSection {
             message_ttl: self.mms_ttl.0,
             template_ttl: self.mms_template_ttl.0,
             dead_ttl: self.dead_ttl.0,
-            max_recipients: self.max_destinations,
-            max_parts: self.max_parts,
             max_part_octets: self.max_part_size.as_usize(),
             default_group: self.default_gateway.clone(),
             lease: self.lease.0.max(SHORTEST_LEASE),
@@ -91,7 +83,7 @@ impl GeneralSection {
             callback_window: self.callback_window.max(1),
             callback_retry: policy(&self.callback_delays, self.callback_tries),
             report_retry: policy(&self.report_delays, self.report_tries),
-            defect_retry: EngineSettings::default().defect_retry,
+            ..EngineSettings::default()
         }
     }
 }
@@ -123,7 +115,7 @@ mod tests {
     fn the_reference_names_every_field() {
         let refusal = toml::from_str::<GeneralSection>("no_such = 1").unwrap_err().to_string();
         let fields: Vec<&str> = refusal.split('`').skip(3).step_by(2).collect();
-        assert!(fields.len() >= 15, "{refusal}");
+        assert!(fields.len() >= 13, "{refusal}");
         for field in fields {
             let named = GENERAL_DEFAULT.lines().any(|line| {
                 line.trim_start_matches("# ").split_once(" = ").is_some_and(|(key, _)| key == field)

@@ -49,10 +49,10 @@ fn request(args: &SendArgs) -> anyhow::Result<Value> {
 }
 
 fn part(file: &Path) -> anyhow::Result<Value> {
-    let content_type = content_type(file)
-        .with_context(|| format!("{}: cannot tell its type by its name", file.display()))?;
     let octets = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let name = file.file_name().and_then(|name| name.to_str()).context("a file name must be UTF-8")?;
+    let content_type = mmsgw_contract::type_by_name(name)
+        .with_context(|| format!("{}: cannot tell its type by its name", file.display()))?;
     if content_type.starts_with("text/") || content_type == "application/smil" {
         let text =
             String::from_utf8(octets).with_context(|| format!("{} is no UTF-8 text", file.display()))?;
@@ -60,41 +60,6 @@ fn part(file: &Path) -> anyhow::Result<Value> {
     }
     let content = encodify::base64::STANDARD.encode(&octets);
     Ok(json!({"name": name, "content_type": content_type, "content": content, "encoding": "base64"}))
-}
-
-/// The media type of a file by its name's ending.
-fn content_type(file: &Path) -> Option<&'static str> {
-    let ending = file.extension()?.to_str()?.to_ascii_lowercase();
-    let types = [
-        ("jpg", "image/jpeg"),
-        ("jpeg", "image/jpeg"),
-        ("png", "image/png"),
-        ("gif", "image/gif"),
-        ("bmp", "image/bmp"),
-        ("tif", "image/tiff"),
-        ("tiff", "image/tiff"),
-        ("webp", "image/webp"),
-        ("txt", "text/plain"),
-        ("html", "text/html"),
-        ("vcf", "text/vcard"),
-        ("ics", "text/calendar"),
-        ("smil", "application/smil"),
-        ("smi", "application/smil"),
-        ("pdf", "application/pdf"),
-        ("amr", "audio/amr"),
-        ("mp3", "audio/mpeg"),
-        ("m4a", "audio/mp4"),
-        ("wav", "audio/wav"),
-        ("ogg", "audio/ogg"),
-        ("mid", "audio/mid"),
-        ("au", "audio/basic"),
-        ("3gp", "video/3gpp"),
-        ("3g2", "video/3gpp2"),
-        ("mp4", "video/mp4"),
-        ("mpg", "video/mpeg"),
-        ("mov", "video/quicktime"),
-    ];
-    types.iter().find(|(end, _)| *end == ending).map(|(_, media_type)| *media_type)
 }
 
 /// Shows what happens to the message until it has an end or the time is over.
@@ -157,11 +122,5 @@ mod tests {
         assert_eq!(end_of(&with_reports, "DELIVERED"), Some(Ok(())));
         assert_eq!(end_of(&without, "SENT"), Some(Ok(())));
         assert!(matches!(end_of(&without, "FAILED"), Some(Err(_))));
-    }
-
-    #[test]
-    fn types_are_told_by_the_ending() {
-        assert_eq!(content_type(Path::new("a/B.JPG")), Some("image/jpeg"));
-        assert_eq!(content_type(Path::new("noending")), None);
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use mmsgw_mmsc_sim::{Delay, Plan, Received, SimConfig, Simulator, Targets};
+use mmsgw_mmsc_sim::{Answer, Delay, Mo, Plan, Received, SimConfig, Simulator, Targets};
 use tempfile::TempDir;
 
 use crate::assemble::{self, Running};
@@ -29,11 +29,11 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Starts both; events are posted to `events_url`.
-    pub(super) async fn start(events_url: &str) -> anyhow::Result<Self> {
+    /// Starts both; events and messages are posted to the application's URLs.
+    pub(super) async fn start(events_url: &str, received_url: &str) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("mmsgw-demo-").tempdir()?;
         let simulator = Simulator::start(carrier()).await?;
-        let settings = settings(directory.path(), &simulator, events_url)?;
+        let settings = settings(directory.path(), &simulator, events_url, received_url)?;
         let running = assemble::start(settings).await?;
         let smtp = running.smtp.context("no SMTP receiver")?;
         let carrier_http = running.carrier_http.context("no HTTP receiver for carriers")?;
@@ -54,11 +54,26 @@ impl World {
     }
 
     pub(super) fn control_url(&self) -> String {
-        format!("{}received", url(self.simulator.control_addr))
+        url(self.simulator.control_addr)
     }
 
-    pub(super) fn metrics_url(&self) -> String {
-        format!("{}metrics", url(self.running.ops))
+    pub(super) fn ops_url(&self) -> String {
+        url(self.running.ops)
+    }
+
+    /// Has the carrier send us a message; gives what the gateway said.
+    pub(super) async fn carrier_sends(&self, protocol: &str, mo: &Mo) -> Answer {
+        let sent = if protocol == "MM4" {
+            self.simulator.send_mo_mm4(mo).await
+        } else {
+            self.simulator.send_mo_mm7(mo).await
+        };
+        sent.answer
+    }
+
+    /// Whether the carrier received something of that kind.
+    pub(super) fn carrier_got(&self, kind: &str) -> bool {
+        self.simulator.received().iter().any(|received| received.kind == kind)
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -74,7 +89,7 @@ impl World {
     }
 
     /// Whether the carrier has the picture and the text over `protocol`.
-    pub(super) fn received(&self, protocol: &str, picture: &[u8], text: &str) -> Result<(), String> {
+    pub(super) fn carrier_has(&self, protocol: &str, picture: &[u8], text: &str) -> Result<(), String> {
         let over =
             |r: &&Received| r.subject.as_deref().is_some_and(|s| s.contains(protocol)) && !r.parts.is_empty();
         let received = self.simulator.received();
@@ -112,14 +127,25 @@ fn carrier() -> SimConfig {
     config
 }
 
-fn settings(base: &Path, simulator: &Simulator, events_url: &str) -> anyhow::Result<Settings> {
-    let main = "api.listen = '127.0.0.1:0'\nops.listen = '127.0.0.1:0'\n\
-                mm4rx.listen = '127.0.0.1:0'\nmm7rx.listen = '127.0.0.1:0'\n";
+fn settings(
+    base: &Path,
+    simulator: &Simulator,
+    events_url: &str,
+    received_url: &str,
+) -> anyhow::Result<Settings> {
+    // Callbacks name media by the API's address, so its port has to be known beforehand.
+    let (_, api) = mmsgw_net::bind(([127, 0, 0, 1], 0).into())?;
+    let main = format!(
+        "api.listen = '{api}'\nops.listen = '127.0.0.1:0'\n\
+                mm4rx.listen = '127.0.0.1:0'\nmm7rx.listen = '127.0.0.1:0'\n"
+    );
     let head = |protocol: &str, version: &str, group: &str| {
         format!(
             "[gateway]\nprotocol = '{protocol}'\nversion = '{version}'\nname = 'demo'\ngroup = '{group}'\n\
              events_url = '{events_url}'\n\
-             [features]\nrequest_submit_ack = true\nrequest_delivery_report = true\nrequest_read_receipt = true\n"
+             [features]\nrequest_submit_ack = true\nrequest_delivery_report = true\nrequest_read_receipt = true\n\
+             auto_ack = true\nauto_dr = 'on_callback'\n\
+             [inbound]\nmms_received_url = '{received_url}'\n"
         )
     };
     let mm7 = format!(
@@ -132,5 +158,5 @@ fn settings(base: &Path, simulator: &Simulator, events_url: &str) -> anyhow::Res
         head("MM4", "6.10.0", MM4_GROUP),
         simulator.mm4_addr
     );
-    Ok(Settings::from_texts(main, &[("demo-mm7", mm7), ("demo-mm4", mm4)], base)?)
+    Ok(Settings::from_texts(&main, &[("demo-mm7", mm7), ("demo-mm4", mm4)], base)?)
 }
