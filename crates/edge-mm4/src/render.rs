@@ -147,7 +147,7 @@ fn render(content: &Content) -> Result<Body, RenderError> {
             let root_type = leaves[0].media_type.essence().to_owned();
             Layout::Related { start: leaves[0].content_id.clone(), root_type }
         }
-        None if leaves.len() == 1 => Layout::Single,
+        None if stands_alone(&leaves) => Layout::Single,
         None => Layout::Mixed,
     };
     let boundary = write::boundary_for(&leaves, &content.revision().to_string());
@@ -158,6 +158,13 @@ fn render(content: &Content) -> Result<Body, RenderError> {
         Cow::Owned(stuffed) => Bytes::from(stuffed),
     };
     Ok(Body { entity: Arc::new(entity), stuffed })
+}
+
+/// A lone part is the body itself, unless it is text whose last line has no end: the mail's own last CRLF would
+/// become part of it, while that before a boundary does not (RFC 2046 clause 5.1.1).
+fn stands_alone(leaves: &[Leaf]) -> bool {
+    let [leaf] = leaves else { return false };
+    !leaf.media_type.is_text() || leaf.body.is_empty() || leaf.body.ends_with(b"\r\n")
 }
 
 /// One leaf for each part; an empty text where there is none, as a mail has to have a body.
@@ -244,12 +251,23 @@ mod tests {
         let entity = read(&render(&two).unwrap());
         assert_eq!(entity.media_type.essence(), "multipart/mixed");
         assert_ne!(entity.parts()[0].content_id(), entity.parts()[1].content_id());
-        let one =
-            render(&content(vec![part("t.txt", "text/plain; charset=utf-16", &b"\xfe\xff\0a"[..])])).unwrap();
+        let one = render(&content(vec![part("a.gif", "image/gif", "a")])).unwrap();
         assert_eq!(one.entity.transfer, Some("base64"));
-        assert!(one.entity.content_type.starts_with("text/plain; charset=utf-16"));
+        assert!(one.entity.content_type.starts_with("image/gif"));
         let none = render(&content(vec![])).unwrap();
         assert_eq!((none.plain().len(), none.entity.transfer), (0, Some("7bit")));
+    }
+
+    #[test]
+    fn a_lone_text_gains_no_line_end() {
+        for text in ["hello", "hello\r\nthere", "hello\n", "héllo", "hello "] {
+            let body = render(&content(vec![part("t.txt", "text/plain", text.to_owned())])).unwrap();
+            let entity = read(&body);
+            assert_eq!(entity.media_type.essence(), "multipart/mixed", "{text:?}");
+            assert_eq!(entity.parts()[0].body().unwrap(), text.as_bytes(), "{text:?}");
+        }
+        let ended = render(&content(vec![part("t.txt", "text/plain", "hello\r\n")])).unwrap();
+        assert!(ended.entity.content_type.starts_with("text/plain"));
     }
 
     #[test]
