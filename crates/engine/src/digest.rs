@@ -2,7 +2,7 @@
 
 use mmsgw_domain::{
     Address, AnswerJob, AnswerTo, CarrierReport, Code, Direction, Event, InstanceId, IntakeJob, Job, JobId,
-    Message, MessageId, QueueKind, ReportKind,
+    Message, MessageId, QueueKind, Recipient, ReportKind, State,
 };
 use mmsgw_store::{Batch, Lane, Lease, NewJob, Reference, ReferenceKind, StoreError, Write};
 
@@ -58,6 +58,12 @@ impl Engine {
         let Some(mut message) = self.correlate(group, report).await? else {
             return self.wait_for_message(group, received, lease, tries).await;
         };
+        if is_early(report, &message)
+            && let Some(delay) = self.settings.report_retry.delay(tries, false, None)
+        {
+            let due = self.now().after(delay);
+            return self.store.commit(Batch::new().with(Write::Postpone { lease, due })).await;
+        }
         let _turn = self.turns.take(message.id).await;
         for _ in 0..MOST_CONFLICTS {
             let event = event_of(report, &message, instance, self.now());
@@ -197,6 +203,34 @@ fn concerned(report: &CarrierReport, message: &Message) -> Vec<Address> {
         Some(numbers) if numbers.len() == message.recipients.len() => Vec::new(),
         Some(numbers) => numbers,
         None if message.recipients.len() == 1 => Vec::new(),
+        None if is_silent_on_numbers(report) => taken(message),
         None => report.recipients.clone(),
     }
+}
+
+/// An acknowledgement of a mail as a whole.
+fn is_silent_on_numbers(report: &CarrierReport) -> bool {
+    report.kind == ReportKind::Acknowledgement && report.recipients.is_empty()
+}
+
+/// True where an acknowledgement was faster than our own record of which numbers the carrier took: it must not
+/// move one that the carrier put off, which would never be sent again.
+fn is_early(report: &CarrierReport, message: &Message) -> bool {
+    is_silent_on_numbers(report)
+        && message.recipients.len() > 1
+        && message.is_unsent()
+        && !message.recipients.iter().any(is_taken)
+}
+
+/// The numbers that the carrier took, for an acknowledgement of a mail as a whole; none where that is all.
+fn taken(message: &Message) -> Vec<Address> {
+    if message.recipients.iter().all(is_taken) {
+        return Vec::new();
+    }
+    message.recipients.iter().filter(|r| is_taken(r)).map(|r| r.address.clone()).collect()
+}
+
+fn is_taken(recipient: &Recipient) -> bool {
+    let given_up = [State::Failed, State::Rejected, State::Expired, State::Cancelled];
+    !recipient.state.is_unsent() && !given_up.contains(&recipient.state)
 }

@@ -1,7 +1,7 @@
 //! Reports of carriers on messages of ours, in every order.
 
 use mmsgw_domain::{CarrierReport, Code, Correlation, MessageId, QueueKind, ReportKind, State};
-use mmsgw_engine::{Delivery, Incoming, Unreadable, Verdict};
+use mmsgw_engine::{Delivery, Incoming, Outcome, Unreadable, Verdict};
 
 use crate::rig::{Rig, Turn, answer, numbers};
 
@@ -114,6 +114,27 @@ async fn a_report_tells_the_transaction_of_a_hand_over_that_nobody_settled() {
     assert_eq!(message.last_tran_id, Some(format!("{id}-0")));
     assert!(message.processed.is_some());
     assert!(message.events.iter().all(|event| event.state != State::Sent), "it was settled meanwhile");
+}
+
+#[tokio::test]
+async fn an_acknowledgement_of_the_whole_leaves_a_number_that_was_put_off_to_be_sent() {
+    let rig = Rig::new();
+    let carrier = rig.gateway("gw", |g| g.retry.delays = vec![std::time::Duration::from_millis(300)]);
+    let [taken, slow] = ["+15555550101", "+15555550102"];
+    let outcome = |number: &str, delivery| Outcome { recipients: numbers(&[number]), delivery };
+    let busy = Delivery::Defer { answer: answer("mailbox busy"), later: false, heard: true, pause: None };
+    let well = Delivery::Sent { peer_ref: None, answer: answer("taken"), acknowledged: false };
+    carrier.will([Turn::Answer(Verdict { outcomes: vec![outcome(taken, well), outcome(slow, busy)] })]);
+    let id = rig.send(&[taken, slow]).await;
+    rig.message_when(id, |m| m.recipients[0].state == State::Sent).await;
+    let whole = CarrierReport {
+        kind: ReportKind::Acknowledgement,
+        ..report(State::Acknowledged, &format!("{id}-0"), &[])
+    };
+    rig.report(&carrier, "gw", whole).await;
+    rig.message_when(id, |m| m.recipients.iter().all(|r| r.state == State::Acknowledged)).await;
+    let second = &carrier.seen.lock()[1];
+    assert_eq!(second.recipients.iter().map(|r| r.address.as_str()).collect::<Vec<_>>(), [slow]);
 }
 
 #[tokio::test]
