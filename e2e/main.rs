@@ -1,4 +1,14 @@
 //! End-to-end scenarios: the real binary as a process, against the pretend carrier and real outside
 //! programs. One file for each scenario.
 
+mod bad_days;
+mod bad_input;
+mod demo;
 mod house;
+mod isolation;
+mod original_app;
+mod outbound_mm4;
+mod outbound_mm7;
+mod postfix;
+mod readers;
+mod rig;

@@ -1,0 +1,40 @@
+//! What the scenarios stand on: the real binary as a process, the application's end of the callbacks, a small
+//! API client, the pretend carrier, and outside programs. Nothing here judges the gateway; scenarios do.
+
+mod api;
+mod application;
+mod gateway;
+pub(crate) mod letters;
+mod media;
+mod outside;
+mod postfix;
+pub(crate) mod python;
+mod world;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use api::{Api, codes, text};
+pub(crate) use application::Application;
+pub(crate) use gateway::{Files, Gateway, mm4, mm7, run, scratch};
+pub(crate) use media::{MediaServer, picture};
+pub(crate) use outside::{Program, program, run_python};
+pub(crate) use postfix::Postfix;
+pub(crate) use world::{CURIOUS, World};
+
+/// How long a scenario waits for what must come: long, for slow and busy machines.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+
+/// Looks until `look` finds something.
+///
+/// # Panics
+/// Where nothing is found within [`LIMIT`]; `what` says what was awaited.
+pub(crate) async fn wait_until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(start.elapsed() < LIMIT, "waited {LIMIT:?} in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
