@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::rig::{MediaServer, World, codes, picture, text};
+use crate::rig::{MediaServer, World, codes, picture, text, wait_until};
 
 /// Time-outs and hold-offs that suit a test.
 const HASTY_MM7: &str = "[outbound]\ntimeout = '2s'\nconnect_timeout = '2s'\n";
@@ -32,6 +32,8 @@ fn end(state: &'static str, code: &'static str, said: Option<&'static str>, seen
 }
 
 async fn assert_ends(world: &World, gateway: &str, name: &str, script: &str, ending: &Ending) {
+    // Each case counts its own first attempts.
+    world.carrier.clear();
     world.script(script);
     let subject = format!("{gateway} {name}");
     let id = world.api.send_text(gateway, &subject, &["+15555550102"]).await;
@@ -50,7 +52,11 @@ async fn assert_ends(world: &World, gateway: &str, name: &str, script: &str, end
     }
     let received = world.received(&subject);
     let transactions: BTreeSet<&str> = received.iter().map(|r| r.transaction_id.as_str()).collect();
-    assert_eq!((transactions.len(), received.len()), (ending.transactions, ending.tries), "{name}");
+    assert_eq!(transactions.len(), ending.transactions, "{name}");
+    // A report may overtake the next try of a message whose answer was lost, and spare it.
+    let spared = usize::from(ending.state == "READ" && ending.tries > 1);
+    let tries = ending.tries - spared..=ending.tries;
+    assert!(tries.contains(&received.len()), "{name}: {} tries", received.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,11 +65,7 @@ async fn mm7_answers_of_every_kind() {
     let first = |answer: &str, tries: u32| format!("[mm7]\nanswer = {answer}\nfail_first = {tries}\n");
     let always = |answer: &str| format!("[mm7]\nanswer = {answer}\n");
     for (name, script, ending) in [
-        (
-            "4006 for ever is patience",
-            first("{ kind = 'status', code = 1000 }", 1),
-            end("READ", "200", None, (1, 1)),
-        ),
+        ("all is well", first("{ kind = 'status', code = 1000 }", 1), end("READ", "200", None, (1, 1))),
         (
             "3000 to the end",
             always("{ kind = 'status', code = 3000 }"),
@@ -125,15 +127,26 @@ async fn mm7_answers_of_every_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn mm7_that_asks_for_patience_gets_it() {
+async fn who_asks_for_patience_gets_it() {
     let world = hasty().await;
-    world.script("[[rules]]\nsubject = 'busy'\n[rules.mm7]\nanswer = { kind = 'status', code = 4006 }\n");
-    let id = world.api.send_text("mm7", "busy", &["+15555550102"]).await;
-    // More tries than max_tries: who asks for patience is asked again until the message's time is over.
-    crate::rig::wait_until("seven tries", async || (world.received("busy").len() >= 7).then_some(())).await;
-    assert_eq!(text(&world.api.message(&id).await, "state"), "SCHEDULED");
-    world.script("");
-    world.api.reaches(&id, &["READ"]).await;
+    for gateway in ["mm7", "mm4"] {
+        world.script(
+            "[mm7]\nanswer = { kind = 'status', code = 4006 }\n\
+             [mm4]\nanswer = { kind = 'reply', at = 'end_of_data', code = 421 }\n",
+        );
+        let subject = format!("busy {gateway}");
+        let id = world.api.send_text(gateway, &subject, &["+15555550102"]).await;
+        // More tries than max_tries: who asks for patience is asked until the message's time is over.
+        let what = format!("seven tries over {gateway}");
+        let tries =
+            wait_until(&what, async || Some(world.received(&subject)).filter(|received| received.len() >= 7))
+                .await;
+        let transactions: BTreeSet<&str> = tries.iter().map(|r| r.transaction_id.as_str()).collect();
+        assert_eq!(transactions.len(), tries.len(), "what was answered is not repeated, it is asked anew");
+        assert_eq!(text(&world.api.message(&id).await, "state"), "SCHEDULED");
+        world.script("");
+        world.api.reaches(&id, &["READ"]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +182,7 @@ async fn a_carrier_that_is_down_comes_back_and_nothing_is_lost() {
             ids.push((gateway, world.api.send_text(gateway, &format!("mail {n}"), &["+15555550102"]).await));
         }
     }
-    crate::rig::wait_until("a try", async || world.gateway.log().contains("put off").then_some(())).await;
+    wait_until("a try", async || world.gateway.log().contains("put off").then_some(())).await;
     for (_, id) in &ids {
         assert_eq!(text(&world.api.message(id).await, "state"), "SCHEDULED");
     }
@@ -216,7 +229,7 @@ async fn mm4_replies_at_every_stage() {
         ("550 at rcpt", reply("rcpt", 550, ""), end("FAILED", "404", Some("550"), (0, 0))),
         ("451 at data", reply("data", 451, once), end("READ", "200", None, (1, 1))),
         ("552 at data", reply("data", 552, ""), end("FAILED", "415", Some("552"), (0, 0))),
-        ("421 at the end", reply("end_of_data", 421, once), end("READ", "200", None, (2, 2))),
+        ("421 at mail", reply("mail", 421, once), end("READ", "200", None, (1, 1))),
         ("454 to the end", reply("end_of_data", 454, ""), end("FAILED", "410", Some("454"), (4, 4))),
         ("554 at the end", reply("end_of_data", 554, ""), end("FAILED", "406", Some("554"), (1, 1))),
         ("end after the dot", odd("disconnect", "end_of_data"), end("READ", "200", None, (1, 2))),
@@ -267,7 +280,7 @@ async fn numbers_of_one_message_have_their_own_fates() {
             recipients.iter().map(|r| text(r, "state").to_owned()).collect()
         };
         let mut seen = Vec::new();
-        crate::rig::wait_until(&format!("{fates:?} over {gateway}"), async || {
+        wait_until(&format!("{fates:?} over {gateway}"), async || {
             let message = world.api.message(&id).await;
             let now = states(&message);
             if now != seen {

@@ -92,8 +92,16 @@ async fn every_mistake_is_named_and_nothing_is_queued() {
         ),
         ("/parts/0", part("gopher://media.example/a.jpg"), "/parts/0/content_url", "bad_url"),
     ];
+    assert_refused(&world, &cases).await;
+    nothing_was_queued(&world).await;
+}
+
+/// Place, value there, pointer and code of the fault that the API has to tell.
+type Case = (&'static str, Value, &'static str, &'static str);
+
+async fn assert_refused(world: &World, cases: &[Case]) {
     let mut wrong = Vec::new();
-    for (place, value, pointer, code) in cases {
+    for (place, value, pointer, code) in cases.iter().cloned() {
         let shown: String = value.to_string().chars().take(80).collect();
         let reply = world.api.post("mms", &but(place, value)).await;
         let errors = reply.body["errors"].as_array().cloned().unwrap_or_default();
@@ -111,7 +119,6 @@ async fn every_mistake_is_named_and_nothing_is_queued() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    nothing_was_queued(&world).await;
 }
 
 /// A good letter sent last arrives first and alone: the queue keeps the order.
