@@ -3,6 +3,8 @@
 
 mod bad_days;
 mod bad_input;
+mod crash_random;
+mod crash_steps;
 mod demo;
 mod house;
 mod isolation;

@@ -1,6 +1,7 @@
 //! What the scenarios stand on: the real binary as a process, the application's end of the callbacks, a small
 //! API client, the pretend carrier, and outside programs. Nothing here judges the gateway; scenarios do.
 
+pub(crate) mod crash;
 mod api;
 mod application;
 mod gateway;
