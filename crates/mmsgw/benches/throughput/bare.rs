@@ -1,0 +1,162 @@
+//! The bare peers of comparison: clients that hand the same octets to the same carrier with no gateway around them, as
+//! fast as they can. They store nothing, decide nothing and try nothing twice.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use futures_util::future::try_join_all;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::http::{self, Connection};
+use crate::load;
+use crate::workload::{GROUP, Protocol, template};
+use crate::world::{Carrier, Gateway};
+
+/// One message as the gateway puts it on the wire.
+pub(crate) struct Specimen {
+    protocol: Protocol,
+    content_type: String,
+    mail_from: String,
+    rcpt_to: String,
+    octets: Vec<u8>,
+    /// Where the transaction id stands in the octets.
+    transaction: std::ops::Range<usize>,
+}
+
+impl Specimen {
+    /// Lets a gateway send one message to a carrier that keeps it.
+    pub(crate) async fn take(directory: &Path, protocol: Protocol, limit: Duration) -> anyhow::Result<Self> {
+        let carrier = Carrier::start(directory, Duration::ZERO, true)?;
+        let home = tempfile::tempdir_in(directory)?;
+        let gateway = Gateway::start(home.path(), "info", &[protocol.gateway(GROUP, &carrier, 1)]).await?;
+        let mut body = template(0);
+        body["send"] = serde_json::json!({"destination": ["+15550000000"], "gateway": GROUP});
+        let request = http::post("/mmsgw/v1/mms", "application/json", &serde_json::to_vec(&body)?);
+        let (status, answer) = Connection::open(gateway.api).await?.exchange(&request).await?;
+        if status != 202 {
+            bail!("status {status}: {}", String::from_utf8_lossy(&answer));
+        }
+        gateway.sent(GROUP, 1, limit).await?;
+        Self::of(protocol, &carrier.received().await?[0])
+    }
+
+    fn of(protocol: Protocol, kept: &Value) -> anyhow::Result<Self> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let octets = encodify::base64::STANDARD.decode(text(&kept["raw"]).as_bytes());
+        let octets = octets.map_err(|_| anyhow::anyhow!("the carrier keeps no base64"))?;
+        let headers = kept["headers"].as_array().context("no headers")?;
+        let content_type = headers.iter().find(|h| text(&h[0]).eq_ignore_ascii_case("content-type"));
+        let id = text(&kept["transaction_id"]);
+        let at = http::find(&octets, id.as_bytes()).context("no transaction id in the message")?;
+        Ok(Self {
+            protocol,
+            content_type: content_type.map(|h| text(&h[1])).unwrap_or_default(),
+            mail_from: text(&kept["mail_from"]),
+            rcpt_to: text(&kept["rcpt_to"][0]),
+            octets,
+            transaction: at..at + id.len(),
+        })
+    }
+
+    /// Hands `count` copies, each with a transaction id of its own, to `carrier`; gives back the rate.
+    pub(crate) async fn rate(
+        &self,
+        carrier: &Carrier,
+        connections: usize,
+        count: usize,
+    ) -> anyhow::Result<f64> {
+        let before = carrier.accepted().await?;
+        let rate = match self.protocol {
+            Protocol::Mm7 => self.post(carrier.mm7, connections, count).await?,
+            Protocol::Mm4 => self.mail(carrier.mm4, connections, count).await?,
+        };
+        let accepted = carrier.accepted().await? - before;
+        if accepted != count as u64 {
+            bail!("the carrier took {accepted} of {count} bare messages");
+        }
+        Ok(rate)
+    }
+
+    async fn post(&self, address: SocketAddr, connections: usize, count: usize) -> anyhow::Result<f64> {
+        let request = http::post("/mm7", &self.content_type, &self.octets);
+        let from = request.len() - self.octets.len();
+        let request = |index| {
+            let mut octets = request.clone();
+            self.number(&mut octets[from..], index);
+            octets
+        };
+        Ok(load::closed(address, connections, count, request).await?.rate())
+    }
+
+    async fn mail(&self, address: SocketAddr, connections: usize, count: usize) -> anyhow::Result<f64> {
+        let opened = try_join_all((0..connections).map(|_| Session::open(address))).await?;
+        let (from, to) = (&self.mail_from, &self.rcpt_to);
+        let envelope = format!("MAIL FROM:<{from}>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
+        let (next, begun) = (Cell::new(0), Instant::now());
+        try_join_all(opened.into_iter().map(async |mut session| {
+            let mut octets = self.octets.clone();
+            while let Some(index) = load::turn(&next, count) {
+                self.number(&mut octets, index);
+                session.send(&envelope, &octets).await?;
+            }
+            anyhow::Ok(())
+        }))
+        .await?;
+        Ok(load::rate(count, begun.elapsed()))
+    }
+
+    /// Writes a transaction id of the same length into a copy of the octets.
+    fn number(&self, octets: &mut [u8], index: usize) {
+        let width = self.transaction.len();
+        let text = format!("{index:0width$}");
+        octets[self.transaction.clone()].copy_from_slice(&text.as_bytes()[text.len() - width..]);
+    }
+}
+
+/// An SMTP session that sends mails one after the other, commands ahead of replies. The mails of the benchmark have
+/// no line that begins with a dot: base64 and quoted-printable text make none.
+struct Session {
+    stream: BufReader<TcpStream>,
+    line: String,
+}
+
+impl Session {
+    async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let mut session = Self { stream: BufReader::new(stream), line: String::new() };
+        session.expect('2').await?;
+        session.stream.write_all(b"EHLO bench.example\r\n").await?;
+        session.expect('2').await?;
+        Ok(session)
+    }
+
+    async fn send(&mut self, envelope: &str, octets: &[u8]) -> anyhow::Result<()> {
+        self.stream.write_all(envelope.as_bytes()).await?;
+        for code in ['2', '2', '3'] {
+            self.expect(code).await?;
+        }
+        self.stream.write_all(octets).await?;
+        let end: &[u8] = if octets.ends_with(b"\r\n") { b".\r\n" } else { b"\r\n.\r\n" };
+        self.stream.write_all(end).await?;
+        self.expect('2').await
+    }
+
+    /// Reads one reply, which must begin with `code`.
+    async fn expect(&mut self, code: char) -> anyhow::Result<()> {
+        loop {
+            self.line.clear();
+            if self.stream.read_line(&mut self.line).await? == 0 || !self.line.starts_with(code) {
+                bail!("the carrier said `{}`", self.line.trim_end());
+            }
+            if self.line.as_bytes().get(3) != Some(&b'-') {
+                return Ok(());
+            }
+        }
+    }
+}
