@@ -3,7 +3,6 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -15,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::http::{self, Connection};
 use crate::load;
 use crate::workload::{GROUP, Protocol, template};
-use crate::world::{Carrier, Gateway};
+use crate::world::{Carrier, Gateway, Site};
 
 /// One message as the gateway puts it on the wire.
 pub(crate) struct Specimen {
@@ -30,10 +29,14 @@ pub(crate) struct Specimen {
 
 impl Specimen {
     /// Lets a gateway send one message to a carrier that keeps it.
-    pub(crate) async fn take(directory: &Path, protocol: Protocol, limit: Duration) -> anyhow::Result<Self> {
-        let carrier = Carrier::start(directory, Duration::ZERO, true)?;
-        let home = tempfile::tempdir_in(directory)?;
-        let gateway = Gateway::start(home.path(), "info", &[protocol.gateway(GROUP, &carrier, 1)]).await?;
+    pub(crate) async fn take(site: &Site<'_>, protocol: Protocol, limit: Duration) -> anyhow::Result<Self> {
+        let carrier = Carrier::start(site, Duration::ZERO, true)?;
+        let home = tempfile::tempdir_in(site.directory)?;
+        let gateway = Gateway::start(
+            &Site { directory: home.path(), ..*site },
+            &[protocol.gateway(GROUP, &carrier, 1)],
+        )
+        .await?;
         let mut body = template(0);
         body["send"] = serde_json::json!({"destination": ["+15550000000"], "gateway": GROUP});
         let request = http::post("/mmsgw/v1/mms", "application/json", &serde_json::to_vec(&body)?);

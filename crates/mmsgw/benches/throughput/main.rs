@@ -25,6 +25,7 @@ use clap::Parser;
 
 use crate::report::Row;
 use crate::workload::{Bench, WORKLOADS};
+use crate::world::BINARY;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,6 +51,12 @@ struct Args {
     /// Seconds that one step may take before the benchmark gives up.
     #[arg(long, default_value_t = 180)]
     limit: u64,
+    /// Another build of mmsgw to measure, to compare it with this one.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Tells the gateway's process id before each measurement, for a profiler.
+    #[arg(long)]
+    tell_pid: bool,
     /// Also writes the figures here.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -75,7 +82,9 @@ fn main() -> ExitCode {
 async fn run(args: &Args) -> anyhow::Result<()> {
     let bench = Bench {
         connections: args.connections.max(1),
+        binary: args.binary.clone().unwrap_or_else(|| BINARY.into()),
         log: args.log.clone(),
+        tell_pid: args.tell_pid,
         limit: Duration::from_secs(args.limit),
     };
     let mut rows = Vec::new();

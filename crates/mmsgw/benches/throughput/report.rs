@@ -48,7 +48,16 @@ impl Row {
 pub(crate) fn head() -> String {
     format!(
         "{:<24} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7}  ratio",
-        "workload", "messages", "rate/s", "accept/s", "p50 ms", "p99 ms", "gw cpu", "sink cpu", "load cpu", "RSS MiB"
+        "workload",
+        "messages",
+        "rate/s",
+        "accept/s",
+        "p50 ms",
+        "p99 ms",
+        "gw cpu",
+        "sink cpu",
+        "load cpu",
+        "RSS MiB"
     )
 }
 

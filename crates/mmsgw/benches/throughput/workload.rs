@@ -1,6 +1,6 @@
 //! The workloads.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -10,7 +10,7 @@ use crate::bare::Specimen;
 use crate::http::{self, Connection};
 use crate::load::{self, Load};
 use crate::report::Row;
-use crate::world::{self, Carrier, Gateway, Usage};
+use crate::world::{self, Carrier, Gateway, Site, Usage};
 
 /// A workload's name and how many messages it has unless told otherwise.
 pub(crate) struct Workload {
@@ -64,7 +64,9 @@ const WIDE_WINDOW: usize = 256;
 /// How to run workloads.
 pub(crate) struct Bench {
     pub(crate) connections: usize,
+    pub(crate) binary: PathBuf,
     pub(crate) log: String,
+    pub(crate) tell_pid: bool,
     pub(crate) limit: Duration,
 }
 
@@ -72,17 +74,17 @@ impl Bench {
     /// Runs a workload once.
     pub(crate) async fn run(&self, name: &str, messages: usize) -> anyhow::Result<Vec<Row>> {
         let directory = tempfile::tempdir()?;
-        let directory = directory.path();
+        let site = &Site { directory: directory.path(), binary: &self.binary, log: &self.log };
         let slow = Duration::from_millis(100);
         let running = async {
             match name {
-                "accept" => self.accept(directory, messages).await,
-                "mm7-out" => self.out(directory, Protocol::Mm7, messages, (Duration::ZERO, WINDOW)).await,
-                "mm4-out" => self.out(directory, Protocol::Mm4, messages, (Duration::ZERO, WINDOW)).await,
-                "mm7-out-100ms" => self.out(directory, Protocol::Mm7, messages, (slow, WIDE_WINDOW)).await,
-                "mm4-out-100ms" => self.out(directory, Protocol::Mm4, messages, (slow, WIDE_WINDOW)).await,
-                "isolation" => self.isolation(directory, messages).await,
-                "per-message-template" => self.own_templates(directory, messages).await,
+                "accept" => self.accept(site, messages).await,
+                "mm7-out" => self.out(site, Protocol::Mm7, messages, (Duration::ZERO, WINDOW)).await,
+                "mm4-out" => self.out(site, Protocol::Mm4, messages, (Duration::ZERO, WINDOW)).await,
+                "mm7-out-100ms" => self.out(site, Protocol::Mm7, messages, (slow, WIDE_WINDOW)).await,
+                "mm4-out-100ms" => self.out(site, Protocol::Mm4, messages, (slow, WIDE_WINDOW)).await,
+                "isolation" => self.isolation(site, messages).await,
+                "per-message-template" => self.own_templates(site, messages).await,
                 other => bail!("there is no workload `{other}`"),
             }
         };
@@ -92,16 +94,16 @@ impl Bench {
     }
 
     /// The REST API alone: the carrier's turn never comes. First as fast as it goes, then at half that rate.
-    async fn accept(&self, directory: &Path, messages: usize) -> anyhow::Result<Vec<Row>> {
-        let carrier = Carrier::start(directory, Duration::ZERO, false)?;
+    async fn accept(&self, site: &Site<'_>, messages: usize) -> anyhow::Result<Vec<Row>> {
+        let carrier = Carrier::start(site, Duration::ZERO, false)?;
         let paused = Protocol::Mm7.gateway(GROUP, &carrier, WINDOW);
         let paused = paused.replace("[outbound]", "tps_limit = 0.001\n[outbound]");
-        let gateway = Gateway::start(directory, &self.log, &[paused]).await?;
+        let gateway = Gateway::start(site, &[paused]).await?;
         let path = make_template(&gateway).await?;
-        let meter = Meter::start(&gateway, &carrier)?;
+        let meter = self.meter(&gateway, &carrier)?;
         let load = load::closed(gateway.api, self.connections, messages, send_to(&path, GROUP)).await?;
         let full = meter.row(&load, load.took, messages)?;
-        let meter = Meter::start(&gateway, &carrier)?;
+        let meter = self.meter(&gateway, &carrier)?;
         let half = load.rate() / 2.0;
         let load = load::open(gateway.api, 256, messages / 2, half, send_to(&path, GROUP)).await?;
         let mut open = meter.row(&load, load.took, messages / 2)?;
@@ -112,16 +114,15 @@ impl Bench {
     /// From REST to the carrier, side by side with the bare peer to the same carrier.
     async fn out(
         &self,
-        directory: &Path,
+        site: &Site<'_>,
         protocol: Protocol,
         messages: usize,
         (delay, window): (Duration, usize),
     ) -> anyhow::Result<Vec<Row>> {
-        let specimen = Specimen::take(directory, protocol, self.limit).await?;
-        let carrier = Carrier::start(directory, delay, false)?;
+        let specimen = Specimen::take(site, protocol, self.limit).await?;
+        let carrier = Carrier::start(site, delay, false)?;
         let bare = specimen.rate(&carrier, window, messages).await?;
-        let gateway =
-            Gateway::start(directory, &self.log, &[protocol.gateway(GROUP, &carrier, window)]).await?;
+        let gateway = Gateway::start(site, &[protocol.gateway(GROUP, &carrier, window)]).await?;
         let path = make_template(&gateway).await?;
         let mut row = self.through(&gateway, &carrier, messages, send_to(&path, GROUP)).await?;
         row.against = Some((protocol.peer().to_owned(), bare));
@@ -129,21 +130,21 @@ impl Bench {
     }
 
     /// One gateway alone, then the same while another one's carrier takes half a second for each answer.
-    async fn isolation(&self, directory: &Path, messages: usize) -> anyhow::Result<Vec<Row>> {
-        let carrier = Carrier::start(directory, Duration::ZERO, false)?;
-        let crawler = Carrier::start(directory, Duration::from_millis(500), false)?;
+    async fn isolation(&self, site: &Site<'_>, messages: usize) -> anyhow::Result<Vec<Row>> {
+        let carrier = Carrier::start(site, Duration::ZERO, false)?;
+        let crawler = Carrier::start(site, Duration::from_millis(500), false)?;
         let gateways = [
             Protocol::Mm7.gateway(GROUP, &carrier, WINDOW),
             Protocol::Mm7.gateway(CRAWLER, &crawler, WINDOW),
         ];
-        let gateway = Gateway::start(directory, &self.log, &gateways).await?;
+        let gateway = Gateway::start(site, &gateways).await?;
         let path = make_template(&gateway).await?;
         let mut alone = self.through(&gateway, &carrier, messages, send_to(&path, GROUP)).await?;
         alone.workload = " alone".into();
         load::closed(gateway.api, self.connections, CRAWLING, send_to(&path, CRAWLER)).await?;
         let carrier = Counted { before: carrier.accepted().await?, carrier };
         let gateway_sent = messages as u64;
-        let meter = Meter::start(&gateway, &carrier.carrier)?;
+        let meter = self.meter(&gateway, &carrier.carrier)?;
         let begun = Instant::now();
         let load = load::closed(gateway.api, self.connections, messages, send_to(&path, GROUP)).await?;
         gateway.sent(GROUP, 2 * gateway_sent, self.limit).await?;
@@ -158,10 +159,9 @@ impl Bench {
     }
 
     /// Each message with a template and a picture of its own, made in the same request.
-    async fn own_templates(&self, directory: &Path, messages: usize) -> anyhow::Result<Vec<Row>> {
-        let carrier = Carrier::start(directory, Duration::ZERO, false)?;
-        let gateway =
-            Gateway::start(directory, &self.log, &[Protocol::Mm7.gateway(GROUP, &carrier, WINDOW)]).await?;
+    async fn own_templates(&self, site: &Site<'_>, messages: usize) -> anyhow::Result<Vec<Row>> {
+        let carrier = Carrier::start(site, Duration::ZERO, false)?;
+        let gateway = Gateway::start(site, &[Protocol::Mm7.gateway(GROUP, &carrier, WINDOW)]).await?;
         let request = |index: usize| {
             let mut body = template(index);
             body["send"] = json!({"destination": [number(index)], "gateway": GROUP});
@@ -179,13 +179,22 @@ impl Bench {
         request: impl Fn(usize) -> Vec<u8>,
     ) -> anyhow::Result<Row> {
         let before = carrier.accepted().await?;
-        let meter = Meter::start(gateway, carrier)?;
+        let meter = self.meter(gateway, carrier)?;
         let begun = Instant::now();
         let load = load::closed(gateway.api, self.connections, messages, request).await?;
         gateway.sent(GROUP, messages as u64, self.limit).await?;
         let row = meter.row(&load, begun.elapsed(), messages)?;
         check_count(carrier, before, messages).await?;
         Ok(row)
+    }
+}
+
+impl Bench {
+    fn meter<'a>(&self, gateway: &'a Gateway, carrier: &'a Carrier) -> anyhow::Result<Meter<'a>> {
+        if self.tell_pid {
+            eprintln!("gateway {}", gateway.id());
+        }
+        Ok(Meter { gateway, carrier, before: Meter::look(gateway, carrier)? })
     }
 }
 
@@ -219,13 +228,6 @@ struct Meter<'a> {
 }
 
 impl<'a> Meter<'a> {
-    fn start(gateway: &'a Gateway, carrier: &'a Carrier) -> anyhow::Result<Self> {
-        if std::env::var_os("MMSGW_BENCH_SHOW_PID").is_some() {
-            eprintln!("gateway {}", gateway.id());
-        }
-        Ok(Self { gateway, carrier, before: Self::look(gateway, carrier)? })
-    }
-
     fn look(gateway: &Gateway, carrier: &Carrier) -> anyhow::Result<[Usage; 3]> {
         Ok([gateway.usage()?, carrier.usage()?, Usage::own()?])
     }

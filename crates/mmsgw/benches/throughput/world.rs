@@ -12,7 +12,17 @@ use serde_json::Value;
 
 use crate::http;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_mmsgw");
+/// The gateway as it was built with this benchmark.
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mmsgw");
+
+/// Where processes have their files, and which ones they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site<'a> {
+    pub(crate) directory: &'a Path,
+    pub(crate) binary: &'a Path,
+    /// Level of the gateway's log; its addresses have to be in it.
+    pub(crate) log: &'a str,
+}
 
 /// A process of ours.
 struct Process(Child);
@@ -66,7 +76,7 @@ pub(crate) struct Carrier {
 
 impl Carrier {
     /// A carrier that takes `delay` for each answer, and either keeps messages or only counts them.
-    pub(crate) fn start(directory: &Path, delay: Duration, keep: bool) -> anyhow::Result<Self> {
+    pub(crate) fn start(site: &Site<'_>, delay: Duration, keep: bool) -> anyhow::Result<Self> {
         let mode = if keep { "full" } else { "counters" };
         let millis = delay.as_millis();
         let text = format!(
@@ -74,9 +84,9 @@ impl Carrier {
              [script.mm7.delay]\nmin_ms = {millis}\nmax_ms = {millis}\n\
              [script.mm4.delay]\nmin_ms = {millis}\nmax_ms = {millis}\n"
         );
-        let file = tempfile::Builder::new().prefix("carrier-").suffix(".toml").tempfile_in(directory)?;
+        let file = tempfile::Builder::new().prefix("carrier-").suffix(".toml").tempfile_in(site.directory)?;
         std::fs::write(file.path(), text)?;
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(site.binary);
         command.arg("simulate").arg("--config").arg(file.path()).stdout(Stdio::piped());
         let mut process = Process(command.spawn().context("cannot start the carrier")?);
         let output = process.0.stdout.take().context("no standard output")?;
@@ -123,21 +133,21 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// A gateway with its data in `directory`, and one connection to a carrier for each text in `gateways`.
-    pub(crate) async fn start(directory: &Path, log: &str, gateways: &[String]) -> anyhow::Result<Self> {
+    pub(crate) async fn start(site: &Site<'_>, gateways: &[String]) -> anyhow::Result<Self> {
+        let (directory, level) = (site.directory, site.log);
         let config = directory.join("mmsgw.toml");
         std::fs::create_dir_all(directory.join("gateways"))?;
         let listen = "listen = '127.0.0.1:0'";
         let main = format!(
-            "[log]\nlevel = '{log}'\n[api]\n{listen}\n[ops]\n{listen}\n[mm4rx]\n{listen}\n[mm7rx]\n{listen}\n"
+            "[log]\nlevel = '{level}'\n[api]\n{listen}\n[ops]\n{listen}\n[mm4rx]\n{listen}\n[mm7rx]\n{listen}\n"
         );
         std::fs::write(&config, main)?;
         for (index, text) in gateways.iter().enumerate() {
             std::fs::write(directory.join(format!("gateways/{index}.toml")), text)?;
         }
         let log = directory.join("gateway.log");
-        let mut command = Command::new(BINARY);
+        let mut command = Command::new(site.binary);
         command.arg("serve").arg("--config").arg(&config).stdout(Stdio::null()).stderr(File::create(&log)?);
-        // Whatever the log's level, the addresses have to be told.
         let mut process = Process(command.spawn().context("cannot start the gateway")?);
         let begun = Instant::now();
         loop {
