@@ -10,6 +10,16 @@ use crate::engine::Engine;
 use crate::gateway::{Answer, Delivery, FetchError, Gateway, Outbound, Verdict};
 use crate::group::Group;
 use crate::settle::Settlement;
+use crate::worker::Slot;
+
+/// One try of a job.
+pub(crate) struct Try<'a> {
+    pub(crate) lease: &'a Lease,
+    /// Which one it is, from 1.
+    pub(crate) tries: u32,
+    /// Held until the carrier has answered.
+    pub(crate) slot: Slot,
+}
 
 impl Engine {
     /// Hands one message to the carrier and settles its job by the verdict.
@@ -18,13 +28,13 @@ impl Engine {
         group: &Group,
         gateway: &dyn Gateway,
         id: MessageId,
-        lease: &Lease,
-        tries: u32,
+        Try { lease, tries, slot }: Try<'_>,
     ) -> Result<(), StoreError> {
         let Some(message) = self.store.message(id).await? else {
             return self.settle_without_message(lease).await;
         };
         let (verdict, transaction) = self.attempt(group, gateway, &message).await?;
+        drop(slot);
         let settlement =
             Settlement { group, instance: gateway.instance(), lease, tries, verdict, transaction };
         self.settle(message, settlement).await

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::deliver::Try;
 use crate::engine::Engine;
 use crate::gateway::Gateway;
 use crate::group::Group;
@@ -25,10 +26,47 @@ pub(crate) struct Worker {
     group: Arc<Group>,
     gateway: Arc<dyn Gateway>,
     kind: QueueKind,
+    /// Jobs in work at once: with the carrier, or with an application.
     window: usize,
-    permits: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
+    /// Jobs in hand at once: those in work, and those whose work is done and whose commit is not.
+    hand: Arc<Semaphore>,
     held: Arc<Held>,
     ended: Arc<Notify>,
+}
+
+/// The right to work on one job. Given back when the carrier has answered, so that the next message
+/// need not wait until the disk has the outcome of this one.
+pub(crate) struct Slot {
+    permit: Option<OwnedSemaphorePermit>,
+    ended: Arc<Notify>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.ended.notify_one();
+    }
+}
+
+/// The rights to start some jobs.
+struct Turns {
+    slots: OwnedSemaphorePermit,
+    hand: OwnedSemaphorePermit,
+}
+
+impl Turns {
+    /// As many of both.
+    fn try_acquire(slots: &Arc<Semaphore>, hand: &Arc<Semaphore>, count: usize) -> Option<Self> {
+        let count = u32::try_from(count).ok()?;
+        let slots = Arc::clone(slots).try_acquire_many_owned(count).ok()?;
+        let hand = Arc::clone(hand).try_acquire_many_owned(count).ok()?;
+        Some(Self { slots, hand })
+    }
+
+    fn split_one(&mut self) -> Option<Self> {
+        Some(Self { slots: self.slots.split(1)?, hand: self.hand.split(1)? })
+    }
 }
 
 /// The leases in hand, to be extended while their jobs are worked on.
@@ -42,6 +80,8 @@ const STORE_PAUSE: Duration = Duration::from_millis(500);
 const WIDTH_LOOK: Duration = Duration::from_secs(1);
 /// Jobs taken ahead of a limited rate, in time.
 const PACE_AHEAD: Duration = Duration::from_secs(1);
+/// Jobs in hand may be so many times the window.
+const HANDS: usize = 4;
 /// Most jobs taken at once.
 const MOST_AT_ONCE: usize = 256;
 
@@ -60,7 +100,8 @@ impl Worker {
             gateway: Arc::clone(gateway),
             kind,
             window,
-            permits: Arc::new(Semaphore::new(window)),
+            slots: Arc::new(Semaphore::new(window)),
+            hand: Arc::new(Semaphore::new(window.saturating_mul(HANDS).min(Semaphore::MAX_PERMITS))),
             held: Arc::default(),
             ended: Arc::default(),
         }
@@ -73,7 +114,7 @@ impl Worker {
             tokio::spawn(keep_leases(self.engine.clone(), Arc::clone(&self.held), keeper_stop.clone()));
         while let Some(round) = stop.run_until_cancelled(self.take()).await {
             match round {
-                Ok((leased, permits)) => self.start(leased, permits, &jobs, &stop).await,
+                Ok((leased, turns)) => self.start(leased, turns, &jobs, &stop).await,
                 Err(error) => {
                     tracing::warn!(queue = %self.group.queue(self.kind), %error, "cannot take jobs");
                     sleep(STORE_PAUSE).await;
@@ -87,49 +128,45 @@ impl Worker {
     }
 
     /// Takes as many jobs as may start now.
-    async fn take(&self) -> Result<(Leased, OwnedSemaphorePermit), StoreError> {
+    async fn take(&self) -> Result<(Leased, Turns), StoreError> {
         if self.kind == QueueKind::Tx {
             self.group.breaker.passed().await;
         }
-        let mut permits = self.permit().await;
-        let more = self
-            .width()
-            .saturating_sub(self.in_flight())
-            .min(self.permits.available_permits())
-            .min(MOST_AT_ONCE);
-        if let Some(more) =
-            u32::try_from(more).ok().and_then(|n| Arc::clone(&self.permits).try_acquire_many_owned(n).ok())
-        {
-            permits.merge(more);
-        }
+        let turns = self.turns().await;
         let request = LeaseRequest {
             queue: self.group.queue(self.kind),
-            max: permits.num_permits(),
+            max: turns.slots.num_permits(),
             owner: self.gateway.instance().clone(),
             hold: self.engine.settings().lease,
         };
-        Ok((self.engine.store.lease(request).await?, permits))
+        Ok((self.engine.store.lease(request).await?, turns))
     }
 
-    /// The right to start one job, as soon as fewer than [`Worker::width`] are in flight.
-    async fn permit(&self) -> OwnedSemaphorePermit {
+    /// The right to start as many jobs as may start now, one at least: waits until fewer than
+    /// [`Worker::width`] are in work and few enough in hand.
+    async fn turns(&self) -> Turns {
         loop {
             let ended = self.ended.notified();
-            if self.in_flight() < self.width()
-                && let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned()
+            let free = self
+                .width()
+                .saturating_sub(self.in_work())
+                .min(self.hand.available_permits())
+                .min(MOST_AT_ONCE);
+            if free > 0
+                && let Some(turns) = Turns::try_acquire(&self.slots, &self.hand, free)
             {
-                return permit;
+                return turns;
             }
             // The look at the clock is for the width, which grows by itself when a hold is over.
             let _ = tokio::time::timeout(WIDTH_LOOK, ended).await;
         }
     }
 
-    fn in_flight(&self) -> usize {
-        self.window - self.permits.available_permits()
+    fn in_work(&self) -> usize {
+        self.window - self.slots.available_permits()
     }
 
-    /// How many jobs may be in flight now.
+    /// How many jobs may be in work now.
     fn width(&self) -> usize {
         match self.kind {
             QueueKind::Tx => {
@@ -140,15 +177,9 @@ impl Worker {
     }
 
     /// Starts the jobs, or waits for some where there are none.
-    async fn start(
-        &self,
-        leased: Leased,
-        mut permits: OwnedSemaphorePermit,
-        jobs: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
+    async fn start(&self, leased: Leased, mut turns: Turns, jobs: &TaskTracker, stop: &CancellationToken) {
         if leased.jobs.is_empty() {
-            drop(permits);
+            drop(turns);
             let until_due = leased.next_due.map_or(IDLE_LOOK, |due| self.engine.now().until(due));
             let at_most = until_due.clamp(Duration::from_millis(1), IDLE_LOOK);
             let queue = self.group.queue(self.kind);
@@ -156,21 +187,23 @@ impl Worker {
             return;
         }
         for job in leased.jobs {
-            let Some(permit) = permits.split(1) else { break };
+            let Some(turn) = turns.split_one() else { break };
             self.held.lock().insert(job.lease.job, job.lease.clone());
-            let work = self.work(job, permit);
+            let work = self.work(job, turn);
             jobs.spawn(work);
         }
     }
 
     /// The whole life of one job in this process.
-    fn work(&self, job: LeasedJob, permit: OwnedSemaphorePermit) -> impl Future<Output = ()> + Send + use<> {
+    fn work(&self, job: LeasedJob, turn: Turns) -> impl Future<Output = ()> + Send + use<> {
         let (engine, held, ended) = (self.engine.clone(), Arc::clone(&self.held), Arc::clone(&self.ended));
         let (group, gateway) = (Arc::clone(&self.group), Arc::clone(&self.gateway));
+        let Turns { slots, hand } = turn;
+        let slot = Slot { permit: Some(slots), ended: Arc::clone(&ended) };
         async move {
             let id = job.lease.job;
-            let done =
-                AssertUnwindSafe(engine.dispatch(&group, gateway.as_ref(), job.clone())).catch_unwind().await;
+            let work = engine.dispatch(&group, gateway.as_ref(), job.clone(), slot);
+            let done = AssertUnwindSafe(work).catch_unwind().await;
             let result = match done {
                 Ok(result) => result,
                 Err(_) => engine.after_panic(&group, gateway.as_ref(), job).await,
@@ -179,7 +212,7 @@ impl Worker {
                 tracing::warn!(job.id = %id, gateway.group = %group.settings.name, %error, "job not settled; it comes back when its lease lapses");
             }
             held.lock().remove(&id);
-            drop(permit);
+            drop(hand);
             ended.notify_one();
         }
     }
@@ -202,10 +235,18 @@ async fn keep_leases(engine: Engine, held: Arc<Held>, stop: CancellationToken) {
 }
 
 impl Engine {
-    async fn dispatch(&self, group: &Group, gateway: &dyn Gateway, job: LeasedJob) -> Result<(), StoreError> {
+    async fn dispatch(
+        &self,
+        group: &Group,
+        gateway: &dyn Gateway,
+        job: LeasedJob,
+        slot: Slot,
+    ) -> Result<(), StoreError> {
         let LeasedJob { lease, tries, job } = job;
         match job {
-            Job::TransmitV1(transmit) => self.deliver(group, gateway, transmit.message, &lease, tries).await,
+            Job::TransmitV1(transmit) => {
+                self.deliver(group, gateway, transmit.message, Try { lease: &lease, tries, slot }).await
+            }
             Job::IntakeV1(intake) => self.digest(group, gateway, &intake, lease, tries).await,
             Job::CallbackV1(callback) => self.call_back(group, &callback, lease, tries).await,
             Job::ReportV1(report) => self.send_report(group, gateway, report, lease, tries).await,
