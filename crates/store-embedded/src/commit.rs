@@ -32,6 +32,11 @@ impl Encoded {
         let records = batch.writes().iter().map(record).collect::<Result<_, _>>()?;
         Ok(Self { batch, records })
     }
+
+    /// The changes, each with the octets that its record has.
+    pub(crate) fn into_parts(self) -> impl Iterator<Item = (Write, usize)> {
+        self.batch.into_writes().into_iter().zip(self.records.into_iter().map(|record| record.len()))
+    }
 }
 
 /// A transaction under way.

@@ -14,6 +14,7 @@ mod lock;
 mod migrate;
 mod queue;
 mod reader;
+mod recent;
 mod stats;
 mod tables;
 mod writer;
@@ -40,6 +41,7 @@ use crate::commit::Encoded;
 use crate::lock::DirectoryLock;
 use crate::queue::{Queues, RawJob};
 use crate::reader::Readers;
+use crate::recent::Recent;
 pub use crate::stats::EmbeddedStats;
 use crate::tables::{count, decode, failed};
 use crate::writer::{Request, Writer};
@@ -55,11 +57,19 @@ pub struct EmbeddedOptions {
     pub cache_bytes: usize,
     /// Pages of 4 KiB in the log from which on they are moved into the database file. Default 4000.
     pub checkpoint_pages: usize,
+    /// Octets of memory for records that were written lately. Default 32 MiB.
+    pub recent_bytes: usize,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        Self { readers: 2, max_round: 1024, cache_bytes: 64 << 20, checkpoint_pages: 4000 }
+        Self {
+            readers: 2,
+            max_round: 1024,
+            cache_bytes: 64 << 20,
+            checkpoint_pages: 4000,
+            recent_bytes: 32 << 20,
+        }
     }
 }
 
@@ -71,6 +81,7 @@ pub struct EmbeddedStore {
     clock: Arc<dyn Clock>,
     signals: Arc<QueueSignals>,
     stats: Arc<EmbeddedStats>,
+    recent: Arc<Recent>,
     // Last, so that it is given up when all threads have ended.
     _lock: DirectoryLock,
 }
@@ -99,19 +110,21 @@ impl EmbeddedStore {
         let readers = Readers::start(readers).map_err(unusable)?;
         let signals = Arc::new(QueueSignals::new(Arc::clone(&clock)));
         let stats = Arc::new(EmbeddedStats::default());
+        let recent = Arc::new(Recent::new(options.recent_bytes));
         let writer = Writer {
             queues: Queues::load(&connection).map_err(|e| failed(&e))?,
             connection,
             clock: Arc::clone(&clock),
             signals: Arc::clone(&signals),
             stats: Arc::clone(&stats),
+            recent: Arc::clone(&recent),
             max_round: options.max_round.max(1),
         };
         let (requests, receiver) = mpsc::channel(options.max_round.max(1));
         let thread = thread::Builder::new().name("store-writer".to_owned());
         let thread = thread.spawn(move || writer.run(receiver)).map_err(unusable)?;
         let (requests, writer) = (Some(requests), Some(thread));
-        Ok(Self { requests, writer, readers, clock, signals, stats, _lock: lock })
+        Ok(Self { requests, writer, readers, clock, signals, stats, recent, _lock: lock })
     }
 
     /// Numbers for metrics.
@@ -191,10 +204,14 @@ impl Store for EmbeddedStore {
     }
 
     async fn template(&self, id: TemplateId) -> Result<Option<Template>, StoreError> {
+        let now = self.clock.now();
+        if let Some(recent) = self.recent.template(id, now) {
+            return Ok(recent);
+        }
         self.record(
             "SELECT record FROM template JOIN revision ON revision.id = template.revision
              WHERE template.id = ?1 AND template.expires > ?2",
-            (*id.as_bytes(), self.clock.now().as_millis()),
+            (*id.as_bytes(), now.as_millis()),
         )
         .await
     }
@@ -210,8 +227,12 @@ impl Store for EmbeddedStore {
     }
 
     async fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
+        let now = self.clock.now();
+        if let Some(recent) = self.recent.message(id, now) {
+            return Ok(recent);
+        }
         let sql = "SELECT record FROM message WHERE id = ?1 AND (expires IS NULL OR expires > ?2)";
-        self.record(sql, (*id.as_bytes(), self.clock.now().as_millis())).await
+        self.record(sql, (*id.as_bytes(), now.as_millis())).await
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError> {

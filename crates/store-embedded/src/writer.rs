@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::{Encoded, Round};
 use crate::queue::{Effect, Queues, RawLeased};
+use crate::recent::Recent;
 use crate::stats::EmbeddedStats;
 use crate::tables::failed;
 
@@ -36,6 +37,7 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signals: Arc<QueueSignals>,
     pub(crate) stats: Arc<EmbeddedStats>,
+    pub(crate) recent: Arc<Recent>,
     pub(crate) max_round: usize,
 }
 
@@ -99,8 +101,10 @@ impl Writer {
             lost.retain(|lease| !self.queues.extend(lease, now, hold));
             answer(reply, Ok(lost));
         }
-        self.change(round.commits, round.sweeps);
+        // Before the changes: a worker without work need not wait for the disk as well. What the changes bring it is
+        // told of when it is durable.
         self.hand_out(round.leases);
+        self.change(round.commits, round.sweeps);
         for reply in round.queues {
             answer(reply, self.queues.status(&self.connection, self.clock.now()));
         }
@@ -121,7 +125,12 @@ impl Writer {
                 for (queue, due) in done.effects.into_iter().filter_map(|effect| self.queues.apply(effect)) {
                     self.signals.ring(&queue, due);
                 }
-                commits.into_iter().zip(done.commits).for_each(|((_, reply), result)| answer(reply, result));
+                for ((batch, reply), result) in commits.into_iter().zip(done.commits) {
+                    if result.is_ok() {
+                        self.recent.take_over(batch);
+                    }
+                    answer(reply, result);
+                }
                 sweeps.into_iter().zip(done.sweeps).for_each(|((_, reply), swept)| answer(reply, Ok(swept)));
             }
             Err(error) => {

@@ -40,6 +40,11 @@ impl Batch {
     pub fn writes(&self) -> &[Write] {
         &self.writes
     }
+
+    /// The changes in order, for who keeps them.
+    pub fn into_writes(self) -> Vec<Write> {
+        self.writes
+    }
 }
 
 impl FromIterator<Write> for Batch {
