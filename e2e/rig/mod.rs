@@ -1,9 +1,9 @@
 //! What the scenarios stand on: the real binary as a process, the application's end of the callbacks, a small
 //! API client, the pretend carrier, and outside programs. Nothing here judges the gateway; scenarios do.
 
-pub(crate) mod crash;
 mod api;
 mod application;
+pub(crate) mod crash;
 mod gateway;
 pub(crate) mod letters;
 mod media;
