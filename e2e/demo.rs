@@ -23,7 +23,7 @@ async fn the_demo_shows_both_lives_and_succeeds() {
             assert!(told, "{protocol} {state}:\n{shown}");
         }
     }
-    assert_eq!(shown.matches("arrived octet for octet").count(), 2, "{shown}");
+    assert_eq!(shown.matches("octet for octet").count(), 4, "{shown}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
