@@ -7,6 +7,7 @@ mod crash_random;
 mod crash_steps;
 mod demo;
 mod house;
+mod inbound;
 mod isolation;
 mod original_app;
 mod outbound_mm4;

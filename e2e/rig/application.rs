@@ -23,6 +23,7 @@ pub(crate) struct Callback {
 #[derive(Debug)]
 struct Shared {
     status: AtomicU16,
+    body: Mutex<String>,
     taken: Mutex<Vec<Callback>>,
 }
 
@@ -36,7 +37,8 @@ pub(crate) struct Application {
 
 impl Application {
     pub(crate) fn start() -> Self {
-        let shared = Arc::new(Shared { status: AtomicU16::new(204), taken: Mutex::default() });
+        let shared =
+            Arc::new(Shared { status: AtomicU16::new(204), body: Mutex::default(), taken: Mutex::default() });
         let router = axum::Router::new()
             .route("/app/{door}", axum::routing::post(take))
             .with_state(Arc::clone(&shared));
@@ -52,6 +54,25 @@ impl Application {
     /// Every callback is answered with this from now on.
     pub(crate) fn answer(&self, status: u16) {
         self.shared.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Every callback is answered with 200 and this body from now on.
+    pub(crate) fn answer_with(&self, body: &Value) {
+        *self.shared.body.lock().unwrap() = body.to_string();
+        self.answer(200);
+    }
+
+    /// Everything that came to `door`, in the order in which it came.
+    pub(crate) fn at(&self, door: &str) -> Vec<Callback> {
+        self.shared.taken.lock().unwrap().iter().filter(|c| c.door == door).cloned().collect()
+    }
+
+    /// The whole message with `subject`, once it has come to `door`.
+    pub(crate) async fn gets(&self, subject: &str, door: &str) -> Callback {
+        wait_until(&format!("message `{subject}` at {door}"), async || {
+            self.at(door).into_iter().find(|c| c.body["template"]["subject"] == subject)
+        })
+        .await
     }
 
     /// All callbacks about `message` at `door`, refused ones too, in the order in which they came.
@@ -82,9 +103,11 @@ async fn take(
     Path(door): Path<String>,
     headers: HeaderMap,
     body: axum::body::Bytes,
-) -> StatusCode {
+) -> (StatusCode, String) {
     let webhook_id = headers.get("webhook-id").map_or_else(String::new, |id| id.to_str().unwrap().to_owned());
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     shared.taken.lock().unwrap().push(Callback { door, webhook_id, body });
-    StatusCode::from_u16(shared.status.load(Ordering::SeqCst)).unwrap()
+    let status = StatusCode::from_u16(shared.status.load(Ordering::SeqCst)).unwrap();
+    let said = if status == StatusCode::OK { shared.body.lock().unwrap().clone() } else { String::new() };
+    (status, said)
 }

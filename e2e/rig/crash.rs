@@ -165,6 +165,15 @@ impl World {
         std::fs::write(gateways.join("mm4.toml"), mm4).unwrap();
     }
 
+    /// Has messages from phones posted to `url`; before the gateway is started.
+    pub(crate) fn receive_at(&self, url: &str) {
+        for gateway in ["mm7", "mm4"] {
+            let path = self.directory.path().join("gateways").join(format!("{gateway}.toml"));
+            let text = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(path, format!("{text}[inbound]\nmms_received_url = '{url}'\n")).unwrap();
+        }
+    }
+
     /// Where the gateway keeps its data.
     pub(crate) fn data(&self) -> PathBuf {
         self.directory.path().join("mmsgw-data")
@@ -462,7 +471,7 @@ struct Shared {
 }
 
 impl Application {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let shared = Arc::new(Shared { mood: watch::Sender::new(Mood::Takes), came: Default::default() });
         let router = axum::Router::new().route("/events", post(take)).with_state(Arc::clone(&shared));
         let (listener, address) = bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -471,7 +480,8 @@ impl Application {
         Self { address, shared, _drain: drain }
     }
 
-    fn url(&self) -> String {
+    /// Where callbacks go.
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/events", self.address)
     }
 

@@ -9,7 +9,8 @@ use super::{Api, Application, Files, Gateway, mm4, mm7, text, wait_until};
 pub(crate) const CURIOUS: &str = "[features]\nrequest_submit_ack = true\nrequest_delivery_report = true\n\
                                   request_read_receipt = true\n";
 
-/// Groups `mm7` and `mm4`, whose events go to the application's door `gateway`.
+/// Groups `mm7` and `mm4`, whose events go to the application's door `gateway`, whose messages from phones go to
+/// `received`.
 pub(crate) struct World {
     pub(crate) gateway: Gateway,
     pub(crate) carrier: Simulator,
@@ -33,9 +34,12 @@ impl World {
         more: &[(&str, String)],
     ) -> Self {
         let application = Application::start();
-        let events: toml::Table =
-            toml::from_str(&format!("gateway.events_url = '{}'\n{CURIOUS}", application.url("gateway")))
-                .unwrap();
+        let events: toml::Table = toml::from_str(&format!(
+            "gateway.events_url = '{}'\ninbound.mms_received_url = '{}'\n{CURIOUS}",
+            application.url("gateway"),
+            application.url("received")
+        ))
+        .unwrap();
         let with = |over: &str| merged(events.clone(), over);
         let mut files = vec![
             ("mm7", mm7("mm7", &format!("http://{}/mm7", carrier.mm7_addr), &with(over_mm7))),
