@@ -8,6 +8,7 @@ mod crash_steps;
 mod demo;
 mod house;
 mod inbound;
+mod inbound_crash;
 mod isolation;
 mod original_app;
 mod outbound_mm4;
