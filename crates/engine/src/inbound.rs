@@ -35,8 +35,7 @@ impl Engine {
         let mut batch = Batch::new();
         let template = self.artificial_template(&inbound, until, &mut batch).await?;
         let message = new_message(group, instance, inbound, &template, (self.now(), until));
-        let id = message.id;
-        tracing::info!(message.id = %id, gateway.group = %group.settings.name, from = %message.origin, "message received");
+        let (id, origin) = (message.id, message.origin.clone());
         batch.push(Write::Template { template, replaces: None });
         batch.push(Write::NewReference { reference: reference.clone(), message: id, expires: until });
         self.queue_received(group, &message, &mut batch);
@@ -49,7 +48,11 @@ impl Engine {
                 Some(first) => self.take_again(group, first, lease).await,
                 None => Err(StoreError::Conflict("a new message collides with nothing".into())),
             },
-            other => other,
+            Ok(()) => {
+                tracing::info!(message.id = %id, gateway.group = %group.settings.name, from = %origin, "message received");
+                Ok(())
+            }
+            Err(other) => Err(other),
         }
     }
 
