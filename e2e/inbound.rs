@@ -4,8 +4,9 @@
 use mmsgw_mmsc_sim::{Mo, MoAnswer, Received};
 use serde_json::{Value, json};
 
+use crate::rig::crash::free_ports;
 use crate::rig::letters::TEXT;
-use crate::rig::{World, free_port, picture, scratch, text, wait_until};
+use crate::rig::{World, picture, scratch, text, wait_until};
 
 const BOTH: [&str; 2] = ["mm4", "mm7"];
 const NUMBERS: [&str; 2] = ["+15555550161", "+15555550162"];
@@ -17,7 +18,8 @@ const SILENT: &str = "auto_ack = false\nauto_dr = 'no'\nauto_rr = 'no'\n";
 async fn world(main: &str, inbound: &str, features: &str) -> World {
     let over = format!("[inbound]\n{inbound}\n[features]\n{features}");
     // Media are named by the API's address, which therefore has to be known beforehand.
-    let main = format!("api.listen = '127.0.0.1:{}'\n{main}", free_port());
+    let [api] = free_ports();
+    let main = format!("api.listen = '{api}'\n{main}");
     World::start(&main, &over, &over).await
 }
 

@@ -579,7 +579,7 @@ fn number_in(subject: &str) -> Option<u64> {
 
 /// Ports that are free, and that the system gives to nobody by itself: a port of the ephemeral range could be taken
 /// by any outgoing connection while the gateway is down.
-fn free_ports<const N: usize>() -> [SocketAddr; N] {
+pub(crate) fn free_ports<const N: usize>() -> [SocketAddr; N] {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut chance = Chance(u64::from(now.subsec_nanos()) ^ u64::from(std::process::id()) << 32);
     let mut held = Vec::new();

@@ -25,11 +25,6 @@ pub(crate) use world::{CURIOUS, World};
 /// How long a scenario waits for what must come: long, for slow and busy machines.
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 
-/// A port of loopback that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Looks until `look` finds something.
 ///
 /// # Panics

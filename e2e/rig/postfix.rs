@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::crash::free_ports;
 use super::{LIMIT, Program, program, scratch};
 
 const POSTFIX: Program = Program { name: "postfix", package: "postfix" };
 
-/// A Postfix that relays all mail to one address. It ends when dropped.
+/// A Postfix that hands all mail on, to an address or into a directory. It ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Postfix {
     /// Where it takes mail.
@@ -29,10 +30,25 @@ impl Postfix {
     /// # Panics
     /// Where Postfix is not installed, or this is not the superuser, whom its master process wants.
     pub(crate) fn relaying_to(next: SocketAddr) -> Self {
+        Self::start(&format!("relayhost = [{}]:{}\n", next.ip(), next.port()))
+    }
+
+    /// The same, but all mail for `domain` goes into the Maildir `name` in `base`, which becomes nobody's.
+    pub(crate) fn delivering_to(domain: &str, base: &Path, name: &str) -> Self {
+        let owned = Command::new("chown").args(["-R", "nobody"]).arg(base).status().unwrap();
+        assert!(owned.success(), "only root can give files away");
+        Self::start(&format!(
+            "virtual_mailbox_domains = {domain}\nvirtual_mailbox_base = {}\nvirtual_mailbox_maps = static:{name}/\n\
+             virtual_minimum_uid = 1\nvirtual_uid_maps = static:65534\nvirtual_gid_maps = static:65534\n",
+            base.display()
+        ))
+    }
+
+    fn start(more: &str) -> Self {
         let postfix = program(POSTFIX);
         let directory = scratch();
-        let address = free_address();
-        prepare(directory.path(), address, next);
+        let [address] = free_ports();
+        prepare(directory.path(), address, more);
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
         let child = Command::new(postfix)
             .arg("-c")
@@ -85,23 +101,19 @@ fn greets(address: SocketAddr) -> bool {
     stream.read_exact(&mut greeting).is_ok() && &greeting == b"220"
 }
 
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-fn prepare(base: &Path, address: SocketAddr, next: SocketAddr) {
+fn prepare(base: &Path, address: SocketAddr, more: &str) {
     std::fs::set_permissions(base, std::fs::Permissions::from_mode(0o755)).unwrap();
     for name in ["conf", "queue", "data"] {
         std::fs::create_dir(base.join(name)).unwrap();
     }
     let owned = Command::new("chown").arg("postfix").arg(base.join("data")).status().unwrap();
     assert!(owned.success(), "only root can start Postfix");
-    std::fs::write(base.join("conf/main.cf"), settings(base, next)).unwrap();
+    std::fs::write(base.join("conf/main.cf"), settings(base, more)).unwrap();
     std::fs::write(base.join("conf/master.cf"), services(address)).unwrap();
 }
 
 /// Strict in all that Postfix can be strict about, and a mere relay: it adds its trace and nothing else.
-fn settings(base: &Path, next: SocketAddr) -> String {
+fn settings(base: &Path, more: &str) -> String {
     let base = base.display();
     format!(
         "compatibility_level = 3.6\n\
@@ -113,7 +125,6 @@ fn settings(base: &Path, next: SocketAddr) -> String {
          mynetworks = 127.0.0.0/8\n\
          inet_interfaces = 127.0.0.1\n\
          inet_protocols = ipv4\n\
-         relayhost = [{}]:{}\n\
          smtpd_relay_restrictions = permit_mynetworks, reject\n\
          smtpd_peername_lookup = no\n\
          smtp_dns_support_level = disabled\n\
@@ -125,9 +136,8 @@ fn settings(base: &Path, next: SocketAddr) -> String {
          strict_rfc821_envelopes = yes\n\
          strict_7bit_headers = yes\n\
          strict_8bitmime_body = yes\n\
-         strict_mime_encoding_domain = yes\n",
-        next.ip(),
-        next.port()
+         strict_mime_encoding_domain = yes\n\
+         {more}"
     )
 }
 
@@ -143,6 +153,7 @@ fn services(address: SocketAddr) -> String {
         ("flush", "n", "0", "flush"),
         ("tlsmgr", "-", "1", "tlsmgr"),
         ("proxymap", "-", "-", "proxymap"),
+        ("virtual", "-", "-", "virtual"),
         ("smtp", "-", "-", "smtp"),
         ("relay", "-", "-", "smtp"),
         ("error", "-", "-", "error"),
@@ -151,7 +162,9 @@ fn services(address: SocketAddr) -> String {
         ("scache", "-", "1", "scache"),
     ] {
         let wakeup = if name == "qmgr" { "300" } else { "-" };
-        writeln!(text, "{name} unix {private} - n {wakeup} {most} {command}").unwrap();
+        // It takes on the owner of a mailbox, which only root can.
+        let unprivileged = if name == "virtual" { "n" } else { "-" };
+        writeln!(text, "{name} unix {private} {unprivileged} n {wakeup} {most} {command}").unwrap();
     }
     text
 }
