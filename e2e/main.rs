@@ -16,3 +16,4 @@ mod outbound_mm7;
 mod postfix;
 mod readers;
 mod rig;
+mod smtp_clients;
