@@ -17,3 +17,4 @@ mod postfix;
 mod readers;
 mod rig;
 mod smtp_clients;
+mod spool;
