@@ -11,6 +11,7 @@ mod inbound;
 mod inbound_crash;
 mod isolation;
 mod original_app;
+mod original_received;
 mod outbound_mm4;
 mod outbound_mm7;
 mod postfix;
