@@ -212,7 +212,7 @@ mod tests {
         let answer = fetch(&client(|_| ()), address).await.unwrap();
         assert_eq!(answer.status(), 302);
         let head = heads.recv().await.unwrap();
-        assert!(head.contains(concat!("user-agent: mmsgw/", env!("CARGO_PKG_VERSION"))), "{head}");
+        assert!(head.contains(concat!("User-Agent: mmsgw/", env!("CARGO_PKG_VERSION"))), "{head}");
         assert!(heads.try_recv().is_err(), "the redirect was followed");
     }
 
