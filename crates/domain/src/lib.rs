@@ -12,6 +12,7 @@ mod clock;
 mod event;
 mod gateway;
 mod id;
+mod instance;
 mod job;
 mod message;
 mod part;
@@ -26,6 +27,7 @@ pub use clock::{Clock, SystemClock, Timestamp};
 pub use event::Event;
 pub use gateway::{Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release};
 pub use id::{Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
+pub use instance::{Heartbeat, InstanceHealth, InstanceRecord};
 pub use job::{
     AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue, QueueKind, ReportJob,
     TransmitJob,

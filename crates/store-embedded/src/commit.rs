@@ -7,10 +7,11 @@ use mmsgw_domain::{
     Digest, JobId, Message, MessageId, Part, PartId, Queue, RevisionId, Template, TemplateId, Timestamp,
 };
 use mmsgw_store::precondition::{Facts, StoredVersion};
-use mmsgw_store::{Batch, Lease, NewJob, Reference, StoreError, Swept, Write};
+use mmsgw_store::{Batch, Lane, Lease, NewJob, Pause, RecordKey, Reference, StoreError, Swept, Write};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::queue::{Effect, Queues, lane_number};
+use crate::records;
 use crate::tables::{self, count, encode, failed};
 
 /// A batch whose records are written out already, which callers do on their own threads.
@@ -27,6 +28,7 @@ impl Encoded {
             Write::Part { part, .. } => encode(part),
             Write::NewMessage(message) | Write::ChangedMessage(message) => encode(message),
             Write::Enqueue(job) => encode(&job.job),
+            Write::Pause { pause: Some(pause), .. } => encode(pause),
             _ => Ok(Vec::new()),
         };
         let records = batch.writes().iter().map(record).collect::<Result<_, _>>()?;
@@ -79,6 +81,12 @@ impl Round<'_> {
             Write::Postpone { lease, due } => self.put_back(lease, *due, 1),
             Write::Release { lease, due } => self.put_back(lease, *due, 0),
             Write::Bury { lease, reason, expires } => self.bury(lease, reason, *expires),
+            Write::Revive { queue, id } => self.revive(queue, *id),
+            Write::Discard { queue, id } => self.discard(queue, *id),
+            Write::Pause { queue, pause } => self.pause(queue, pause.as_ref(), record),
+            Write::Record(record) => records::put(self.connection, record),
+            Write::DropRecord(key) => records::remove(self.connection, key),
+            Write::Tally { key, add, until } => records::add(self.connection, key, add, *until, self.now),
         }
     }
 
@@ -195,6 +203,41 @@ impl Round<'_> {
         Ok(())
     }
 
+    fn revive(&mut self, queue: &Queue, id: JobId) -> rusqlite::Result<()> {
+        let (number, lane, due) = (self.queue_number(queue)?, Lane::Normal, self.now);
+        self.run(
+            "INSERT INTO job (id, queue, lane, due, failed, record)
+             SELECT id, queue, ?2, ?3, 0, record FROM dead WHERE id = ?1",
+            params![id.as_bytes(), lane_number(lane), due.as_millis()],
+        )?;
+        self.discard(queue, id)?;
+        self.effects.push(Effect::Added { queue: queue.clone(), number, lane, due, id });
+        Ok(())
+    }
+
+    fn discard(&mut self, queue: &Queue, id: JobId) -> rusqlite::Result<()> {
+        self.run("DELETE FROM dead WHERE id = ?1", [id.as_bytes()])?;
+        let number = self.queue_number(queue)?;
+        self.effects.push(Effect::DeadForgotten(number));
+        Ok(())
+    }
+
+    fn pause(&mut self, queue: &Queue, pause: Option<&Pause>, record: &[u8]) -> rusqlite::Result<()> {
+        let (group, kind) = (queue.group.as_str(), queue.kind.name());
+        let number = self.queue_number(queue)?;
+        if pause.is_some() {
+            self.run(
+                "INSERT OR REPLACE INTO pause (grp, kind, record) VALUES (?1, ?2, ?3)",
+                params![group, kind, record],
+            )?;
+        } else {
+            self.run("DELETE FROM pause WHERE grp = ?1 AND kind = ?2", params![group, kind])?;
+        }
+        let (queue, due) = (queue.clone(), self.now);
+        self.effects.push(Effect::Paused { queue, number, pause: pause.cloned(), due });
+        Ok(())
+    }
+
     /// The row of a job whose lease was checked.
     fn settle(&mut self, lease: &Lease) -> rusqlite::Result<i64> {
         self.settled.insert(lease.job);
@@ -209,6 +252,7 @@ impl Round<'_> {
         for sql in SWEEPS {
             records += self.connection.prepare_cached(sql)?.execute(limits)?;
         }
+        records += self.connection.prepare_cached(SWEEP_TALLIES)?.execute(limits)?;
         let blobs = self.removed(SWEEP_BLOBS, limits, |row| tables::digest(row, 0))?;
         let dead = self.removed(SWEEP_DEAD, limits, |row| row.get(0))?;
         records += blobs.len() + dead.len();
@@ -280,6 +324,17 @@ impl Facts for Round<'_> {
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError> {
         Ok(!self.settled.contains(&lease.job) && self.queues.held(lease, self.now).is_some())
     }
+
+    fn is_dead(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM dead WHERE id = ?1
+            AND queue = (SELECT number FROM queue WHERE grp = ?2 AND kind = ?3)";
+        let values = params![id.as_bytes(), queue.group.as_str(), queue.kind.name()];
+        Ok(self.one(sql, values, |_| Ok(()))?.is_some())
+    }
+
+    fn record(&mut self, key: &RecordKey) -> Result<Option<u64>, StoreError> {
+        Ok(records::find(self.connection, key, self.now)?.map(|record| record.version))
+    }
 }
 
 const INSERT_MESSAGE: &str = "INSERT INTO message (id, version, expires, record) VALUES (?1, ?2, ?3, ?4)";
@@ -287,14 +342,19 @@ const INSERT_MESSAGE: &str = "INSERT INTO message (id, version, expires, record)
 const UPDATE_MESSAGE: &str = "UPDATE message SET version = ?2, expires = ?3, record = ?4 WHERE id = ?1";
 
 /// Removals that need no more than a count; dead jobs and blobs are named as well.
-pub(crate) const SWEEPS: [&str; 5] = [
+pub(crate) const SWEEPS: [&str; 6] = [
     "DELETE FROM template WHERE id IN (SELECT id FROM template WHERE expires <= ?1 LIMIT ?2)",
     "DELETE FROM revision WHERE row IN (SELECT row FROM revision WHERE until <= ?1 LIMIT ?2)",
     "DELETE FROM part WHERE row IN (SELECT row FROM part WHERE expires <= ?1 LIMIT ?2)",
     "DELETE FROM message WHERE row IN (SELECT row FROM message WHERE expires <= ?1 LIMIT ?2)",
     "DELETE FROM reference WHERE (grp, kind, value) IN
         (SELECT grp, kind, value FROM reference WHERE expires <= ?1 LIMIT ?2)",
+    "DELETE FROM record WHERE row IN (SELECT row FROM record WHERE until <= ?1 LIMIT ?2)",
 ];
+
+/// Its counters go with it.
+pub(crate) const SWEEP_TALLIES: &str =
+    "DELETE FROM tally WHERE number IN (SELECT number FROM tally WHERE until <= ?1 LIMIT ?2)";
 
 pub(crate) const SWEEP_BLOBS: &str = "DELETE FROM blob WHERE digest IN
     (SELECT digest FROM blob WHERE until <= ?1 LIMIT ?2) RETURNING digest";

@@ -15,10 +15,12 @@ mod migrate;
 mod queue;
 mod reader;
 mod recent;
+mod records;
 mod stats;
 mod tables;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,11 +29,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mmsgw_domain::{
-    Clock, JobId, Message, MessageId, Part, PartId, Queue, RevisionId, Template, TemplateId, Timestamp,
+    Clock, InstanceId, JobId, Message, MessageId, Part, PartId, Queue, RevisionId, Template, TemplateId,
+    Timestamp,
 };
 use mmsgw_store::{
-    Batch, DeadJob, Lease, LeaseRequest, Leased, LeasedJob, QueueSignals, QueueStatus, Reference, Store,
-    StoreError, Swept,
+    Batch, DeadJob, Lease, LeaseRequest, Leased, LeasedJob, QueueSignals, QueueStatus, Record, RecordKey,
+    Reference, Store, StoreError, Swept, TallyKey,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, params};
@@ -168,7 +171,7 @@ impl EmbeddedStore {
     }
 
     /// Reads the record that `sql` finds for `values`.
-    async fn record<T, P>(&self, sql: &'static str, values: P) -> Result<Option<T>, StoreError>
+    async fn read<T, P>(&self, sql: &'static str, values: P) -> Result<Option<T>, StoreError>
     where
         T: serde::de::DeserializeOwned + Send + 'static,
         P: Params + Send + 'static,
@@ -208,7 +211,7 @@ impl Store for EmbeddedStore {
         if let Some(recent) = self.recent.template(id, now) {
             return Ok(recent);
         }
-        self.record(
+        self.read(
             "SELECT record FROM template JOIN revision ON revision.id = template.revision
              WHERE template.id = ?1 AND template.expires > ?2",
             (*id.as_bytes(), now.as_millis()),
@@ -218,12 +221,12 @@ impl Store for EmbeddedStore {
 
     async fn revision(&self, id: RevisionId) -> Result<Option<Template>, StoreError> {
         let sql = "SELECT record FROM revision WHERE id = ?1 AND until > ?2";
-        self.record(sql, (*id.as_bytes(), self.clock.now().as_millis())).await
+        self.read(sql, (*id.as_bytes(), self.clock.now().as_millis())).await
     }
 
     async fn part(&self, id: PartId) -> Result<Option<Part>, StoreError> {
         let sql = "SELECT record FROM part WHERE id = ?1 AND expires > ?2";
-        self.record(sql, (*id.as_bytes(), self.clock.now().as_millis())).await
+        self.read(sql, (*id.as_bytes(), self.clock.now().as_millis())).await
     }
 
     async fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
@@ -232,7 +235,7 @@ impl Store for EmbeddedStore {
             return Ok(recent);
         }
         let sql = "SELECT record FROM message WHERE id = ?1 AND (expires IS NULL OR expires > ?2)";
-        self.record(sql, (*id.as_bytes(), now.as_millis())).await
+        self.read(sql, (*id.as_bytes(), now.as_millis())).await
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError> {
@@ -249,6 +252,21 @@ impl Store for EmbeddedStore {
         self.readers.ask(look).await
     }
 
+    async fn record(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        let (key, now) = (key.clone(), self.clock.now());
+        self.readers.ask(move |connection| records::find(connection, &key, now)).await
+    }
+
+    async fn records(&self, after: &RecordKey, max: usize) -> Result<Vec<Record>, StoreError> {
+        let (after, now) = (after.clone(), self.clock.now());
+        self.readers.ask(move |connection| records::page(connection, &after, now, max)).await
+    }
+
+    async fn tally(&self, key: &TallyKey) -> Result<BTreeMap<String, i64>, StoreError> {
+        let (key, now) = (key.clone(), self.clock.now());
+        self.readers.ask(move |connection| records::tally(connection, &key, now)).await
+    }
+
     /// As the contract says. A job whose record cannot be read is reported to the log and held back
     /// until its lease lapses; the others go out.
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError> {
@@ -258,6 +276,14 @@ impl Store for EmbeddedStore {
 
     async fn extend(&self, leases: &[Lease], hold: Duration) -> Result<Vec<Lease>, StoreError> {
         self.ask(|reply| Request::Extend(leases.to_vec(), hold, reply)).await
+    }
+
+    async fn disown(&self, owner: &InstanceId) -> Result<u64, StoreError> {
+        self.ask(|reply| Request::Disown(owner.clone(), reply)).await
+    }
+
+    async fn hold_back(&self, queue: &Queue, until: Timestamp) -> Result<(), StoreError> {
+        self.ask(|reply| Request::HoldBack(queue.clone(), until, reply)).await
     }
 
     async fn wait(&self, queue: &Queue, at_most: Duration) {
@@ -320,6 +346,7 @@ fn open_writer(path: &PathBuf, options: &EmbeddedOptions) -> rusqlite::Result<Co
     prepare(&connection, options.cache_bytes)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "wal_autocheckpoint", count(options.checkpoint_pages))?;
     // After a burst the log gives its room back to the file system.
     connection.pragma_update(None, "journal_size_limit", LOG_KEPT)?;

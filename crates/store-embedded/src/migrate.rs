@@ -38,7 +38,8 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
 /// What makes shape 1 out of an empty file, shape 2 out of shape 1 and so on. Steps are never changed
 /// once released.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE queue (
         number INTEGER PRIMARY KEY,
         grp TEXT NOT NULL,
@@ -109,7 +110,42 @@ const STEPS: &[&str] = &["
         until INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX blob_until ON blob (until);
-"];
+",
+    "
+    CREATE TABLE pause (
+        grp TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        record BLOB NOT NULL,
+        PRIMARY KEY (grp, kind)
+    ) WITHOUT ROWID;
+    CREATE TABLE record (
+        row INTEGER PRIMARY KEY,
+        grp TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        value BLOB NOT NULL,
+        UNIQUE (grp, kind, owner, id)
+    );
+    CREATE INDEX record_until ON record (until);
+    CREATE TABLE tally (
+        number INTEGER PRIMARY KEY,
+        grp TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        until INTEGER NOT NULL,
+        UNIQUE (grp, owner)
+    );
+    CREATE INDEX tally_until ON tally (until);
+    CREATE TABLE counter (
+        tally INTEGER NOT NULL REFERENCES tally (number) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        value INTEGER NOT NULL,
+        PRIMARY KEY (tally, name)
+    ) WITHOUT ROWID;
+",
+];
 
 #[cfg(test)]
 mod tests {

@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use mmsgw_domain::{JobId, Queue, Timestamp};
-use mmsgw_store::{Lane, Lease, LeaseRequest, QueueStatus, StoreError};
+use mmsgw_domain::{InstanceId, JobId, Queue, Timestamp};
+use mmsgw_store::{Lane, Lease, LeaseRequest, Pause, QueueStatus, StoreError};
 use rusqlite::{Connection, Row};
 
 use crate::tables::{self, failed};
@@ -17,6 +17,7 @@ use crate::tables::{self, failed};
 /// All queues.
 pub(crate) struct Queues {
     lines: HashMap<Queue, Line>,
+    held_back: HashMap<Queue, Timestamp>,
     next_token: u64,
 }
 
@@ -27,6 +28,7 @@ struct Line {
     from: [Option<Place>; 3],
     held: HashMap<JobId, Held>,
     lapses: BTreeSet<(Timestamp, JobId)>,
+    paused: Option<Pause>,
     /// Rows in the job table, held ones included.
     rows: u64,
     dead: u64,
@@ -36,7 +38,7 @@ struct Line {
 type Place = (Timestamp, JobId);
 
 /// A job in a worker's hands.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Held {
     /// Its row in the job table.
     pub(crate) row: i64,
@@ -44,6 +46,7 @@ pub(crate) struct Held {
     lane: Lane,
     due: Timestamp,
     lapses: Timestamp,
+    owner: InstanceId,
 }
 
 /// What a commit did to queues; told to [`Queues::apply`] once it is durable.
@@ -58,6 +61,8 @@ pub(crate) enum Effect {
     Buried(Lease),
     /// A dead job of the queue of that number is forgotten.
     DeadForgotten(i64),
+    /// A queue of that number was paused, or goes on.
+    Paused { queue: Queue, number: i64, pause: Option<Pause>, due: Timestamp },
 }
 
 /// A job handed out, its record not read yet.
@@ -90,7 +95,17 @@ impl Queues {
             let line = Line { rows: number(row, 3)?, dead: number(row, 4)?, ..Line::new(row.get(0)?) };
             lines.insert(tables::queue(row, 1)?, line);
         }
-        Ok(Self { lines, next_token })
+        drop(rows);
+        let mut statement = connection.prepare("SELECT grp, kind, record FROM pause")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let (queue, record): (_, Vec<u8>) = (tables::queue(row, 0)?, row.get(2)?);
+            if let Some(line) = lines.get_mut(&queue) {
+                // A pause that cannot be read is one all the same: a person stopped the queue.
+                line.paused = Some(tables::decode(&record).unwrap_or_else(|_| unreadable_pause()));
+            }
+        }
+        Ok(Self { lines, held_back: HashMap::new(), next_token })
     }
 
     /// The number of a queue, where it has one already.
@@ -101,7 +116,7 @@ impl Queues {
     /// The held job, unless the lease has lapsed or was settled.
     pub(crate) fn held(&self, lease: &Lease, now: Timestamp) -> Option<Held> {
         let held = self.lines.get(&lease.queue)?.held.get(&lease.job)?;
-        (held.token == lease.token && held.lapses > now).then_some(*held)
+        (held.token == lease.token && held.lapses > now).then(|| held.clone())
     }
 
     /// Takes over what a durable commit did. Gives back the queue and due time of a job that can be
@@ -138,7 +153,34 @@ impl Queues {
                 line.dead = line.dead.saturating_sub(1);
                 None
             }
+            Effect::Paused { queue, number, pause, due } => {
+                let line = self.lines.entry(queue.clone()).or_insert_with(|| Line::new(number));
+                line.paused = pause;
+                line.paused.is_none().then_some((queue, due))
+            }
         }
+    }
+
+    /// Gives back all that `owner` holds: the queues, each with a due time.
+    pub(crate) fn disown(&mut self, owner: &InstanceId) -> Vec<(Queue, Timestamp)> {
+        let mut back = Vec::new();
+        for (queue, line) in &mut self.lines {
+            let of_owner = line.held.iter().filter(|(_, held)| held.owner == *owner);
+            let ids: Vec<JobId> = of_owner.map(|(id, _)| *id).collect();
+            for id in ids {
+                if let Some(held) = line.take_back(id) {
+                    line.look_from(held.lane, (held.due, id));
+                    back.push((queue.clone(), held.due));
+                }
+            }
+        }
+        back
+    }
+
+    /// Holds a queue back until then, or longer where it is held back longer.
+    pub(crate) fn hold_back(&mut self, queue: &Queue, until: Timestamp) {
+        let held = self.held_back.entry(queue.clone()).or_insert(until);
+        *held = (*held).max(until);
     }
 
     /// Makes a lease last `hold` from now; false where it has lapsed.
@@ -161,10 +203,15 @@ impl Queues {
         request: &LeaseRequest,
         now: Timestamp,
     ) -> Result<RawLeased, StoreError> {
+        let held_until = self.held_back.get(&request.queue).copied().filter(|until| *until > now);
         let Some(line) = self.lines.get_mut(&request.queue) else {
             return Ok(RawLeased { jobs: Vec::new(), next_due: None });
         };
         line.return_lapsed(now);
+        if line.paused.is_some() || held_until.is_some() {
+            let next_due = held_until.filter(|_| line.paused.is_none());
+            return Ok(RawLeased { jobs: Vec::new(), next_due });
+        }
         let mut jobs = Vec::new();
         let mut next_due = None;
         for lane in Lane::ALL {
@@ -175,7 +222,8 @@ impl Queues {
                 let token = self.next_token;
                 self.next_token = token.wrapping_add(1);
                 let lapses = now.after(request.hold);
-                line.hold(place.1, Held { row, token, lane, due: place.0, lapses });
+                let owner = request.owner.clone();
+                line.hold(place.1, Held { row, token, lane, due: place.0, lapses, owner });
                 let lease = Lease { job: place.1, queue: request.queue.clone(), token };
                 jobs.push(RawJob { lease, tries: failed_tries.saturating_add(1), record });
             }
@@ -191,13 +239,22 @@ impl Queues {
         now: Timestamp,
     ) -> Result<Vec<QueueStatus>, StoreError> {
         let mut all = Vec::new();
-        for (queue, line) in self.lines.iter_mut().filter(|(_, line)| line.rows + line.dead > 0) {
+        let tells = |line: &Line| line.rows + line.dead > 0 || line.paused.is_some();
+        for (queue, line) in self.lines.iter_mut().filter(|(_, line)| tells(line)) {
             line.return_lapsed(now);
             let leased = u64::try_from(line.held.len()).unwrap_or(u64::MAX);
             let waiting = line.rows.saturating_sub(leased);
             let oldest =
                 if waiting == 0 { None } else { line.oldest(connection, now).map_err(|e| failed(&e))? };
-            all.push(QueueStatus { queue: queue.clone(), waiting, leased, dead: line.dead, oldest });
+            all.push(QueueStatus {
+                queue: queue.clone(),
+                waiting,
+                leased,
+                dead: line.dead,
+                oldest,
+                paused: line.paused.clone(),
+                held_until: self.held_back.get(queue).copied().filter(|until| *until > now),
+            });
         }
         all.sort_by(|a, b| a.queue.cmp(&b.queue));
         Ok(all)
@@ -213,8 +270,15 @@ struct Found {
 
 impl Line {
     fn new(number: i64) -> Self {
-        let (held, lapses) = (HashMap::new(), BTreeSet::new());
-        Self { number, from: [None; 3], held, lapses, rows: 0, dead: 0 }
+        Self {
+            number,
+            from: [None; 3],
+            held: HashMap::new(),
+            lapses: BTreeSet::new(),
+            paused: None,
+            rows: 0,
+            dead: 0,
+        }
     }
 
     /// A job at `place` waits: the next look must not begin behind it.
@@ -280,6 +344,11 @@ impl Line {
         }
         Ok(oldest)
     }
+}
+
+fn unreadable_pause() -> Pause {
+    let text = || "the store's record of it cannot be read".to_owned();
+    Pause { reason: text(), by: text(), since: Timestamp::from_millis(0) }
 }
 
 fn read_job(connection: &Connection, row: i64) -> rusqlite::Result<(u32, Vec<u8>)> {

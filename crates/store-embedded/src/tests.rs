@@ -10,7 +10,7 @@ use mmsgw_domain::{
     Code, Direction, Id, InstanceId, Job, Queue, QueueKind, Recipient, RecipientKind, State, SystemClock,
     Timestamp, TransmitJob,
 };
-use mmsgw_store::{Lane, ManualClock, NewJob, Write, conformance};
+use mmsgw_store::{Lane, ManualClock, NewJob, Pause, Write, conformance};
 
 use super::*;
 
@@ -154,6 +154,27 @@ async fn a_closed_store_says_so_and_opens_again() {
 }
 
 #[tokio::test]
+async fn a_pause_outlives_the_process_and_a_hold_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).unwrap();
+    let (queue, now) = (ask(1).queue, SystemClock.now());
+    let pause = Pause { reason: "works".to_owned(), by: "ops".to_owned(), since: now };
+    let writes = [
+        Write::Enqueue(job(message().id)),
+        Write::Pause { queue: queue.clone(), pause: Some(pause.clone()) },
+    ];
+    store.commit(writes.into_iter().collect()).await.unwrap();
+    store.hold_back(&queue, now.after(Duration::from_secs(3600))).await.unwrap();
+    drop(store);
+    let store = open(folder.path()).unwrap();
+    let status = store.queues().await.unwrap().remove(0);
+    assert_eq!((status.paused, status.held_until), (Some(pause), None));
+    assert_eq!(store.lease(ask(1)).await.unwrap().jobs, []);
+    store.commit(Batch::new().with(Write::Pause { queue, pause: None })).await.unwrap();
+    assert_eq!(store.lease(ask(1)).await.unwrap().jobs.len(), 1);
+}
+
+#[tokio::test]
 async fn batches_that_wait_share_a_commit() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(open(folder.path()).unwrap());
@@ -272,7 +293,14 @@ async fn a_long_queue_drains_as_fast_at_its_end() {
     prepare(&connection, 1 << 20).unwrap();
     let look = plan(&connection, queue::LOOK);
     assert!(look.contains("SEARCH job USING COVERING INDEX job_order"), "{look}");
-    let all = commit::SWEEPS.iter().chain([&commit::SWEEP_BLOBS, &commit::SWEEP_DEAD, &DEAD, &queue::LOOK]);
+    let all = commit::SWEEPS.iter().chain([
+        &commit::SWEEP_TALLIES,
+        &commit::SWEEP_BLOBS,
+        &commit::SWEEP_DEAD,
+        &DEAD,
+        &queue::LOOK,
+        &records::PAGE,
+    ]);
     for sql in all {
         let plan = plan(&connection, sql);
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mmsgw_domain::{Clock, Timestamp};
+use mmsgw_domain::{Clock, InstanceId, Queue, Timestamp};
 use mmsgw_store::{Lease, LeaseRequest, QueueSignals, QueueStatus, StoreError, Swept, precondition};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -26,6 +26,8 @@ pub(crate) enum Request {
     Sweep(usize, Reply<Swept>),
     Lease(LeaseRequest, Reply<RawLeased>),
     Extend(Vec<Lease>, Duration, Reply<Vec<Lease>>),
+    Disown(InstanceId, Reply<u64>),
+    HoldBack(Queue, Timestamp, Reply<()>),
     Queues(Reply<Vec<QueueStatus>>),
     Close(Reply<()>),
 }
@@ -48,6 +50,8 @@ struct Sorted {
     commits: Vec<(Encoded, Reply<()>)>,
     sweeps: Vec<(usize, Reply<Swept>)>,
     leases: Vec<(LeaseRequest, Reply<RawLeased>)>,
+    disowns: Vec<(InstanceId, Reply<u64>)>,
+    holds: Vec<(Queue, Timestamp, Reply<()>)>,
     queues: Vec<Reply<Vec<QueueStatus>>>,
     close: Option<Reply<()>>,
 }
@@ -59,6 +63,8 @@ impl Sorted {
             Request::Sweep(max, reply) => self.sweeps.push((max, reply)),
             Request::Lease(request, reply) => self.leases.push((request, reply)),
             Request::Extend(leases, hold, reply) => self.extends.push((leases, hold, reply)),
+            Request::Disown(owner, reply) => self.disowns.push((owner, reply)),
+            Request::HoldBack(queue, until, reply) => self.holds.push((queue, until, reply)),
             Request::Queues(reply) => self.queues.push(reply),
             Request::Close(reply) => self.close = Some(reply),
         }
@@ -100,6 +106,15 @@ impl Writer {
             let mut lost = leases;
             lost.retain(|lease| !self.queues.extend(lease, now, hold));
             answer(reply, Ok(lost));
+        }
+        for (owner, reply) in round.disowns {
+            let back = self.queues.disown(&owner);
+            back.iter().for_each(|(queue, due)| self.signals.ring(queue, *due));
+            answer(reply, Ok(u64::try_from(back.len()).unwrap_or(u64::MAX)));
+        }
+        for (queue, until, reply) in round.holds {
+            self.queues.hold_back(&queue, until);
+            answer(reply, Ok(()));
         }
         // Before the changes: a worker without work need not wait for the disk as well. What the changes bring it is
         // told of when it is durable.

@@ -1,11 +1,13 @@
 //! Changes, handed over as one.
 
+use std::collections::BTreeMap;
+
 use mmsgw_domain::{
     Digest, GroupName, Job, JobId, Message, MessageId, Part, Queue, RevisionId, Template, TemplateId,
     Timestamp,
 };
 
-use crate::{Lane, Lease};
+use crate::{Lane, Lease, Pause, Record, RecordKey, TallyKey};
 
 /// Changes that happen whole or not at all, in the order given.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -140,6 +142,41 @@ pub enum Write {
         reason: String,
         /// When it may be forgotten.
         expires: Timestamp,
+    },
+    /// A dead job goes back into its queue, untried, due at once. Refused where it is not there.
+    Revive {
+        /// Where it waited.
+        queue: Queue,
+        /// The job.
+        id: JobId,
+    },
+    /// A dead job is forgotten. Refused where it is not there.
+    Discard {
+        /// Where it waited.
+        queue: Queue,
+        /// The job.
+        id: JobId,
+    },
+    /// A queue is paused, or goes on.
+    Pause {
+        /// The queue.
+        queue: Queue,
+        /// `None`: it goes on.
+        pause: Option<Pause>,
+    },
+    /// A record: refused unless the one stored has the version before, which is 0 where there is none or
+    /// its time is over.
+    Record(Record),
+    /// A record is forgotten; none there is no trouble.
+    DropRecord(RecordKey),
+    /// Adds to the counters of a tally, which begin at 0.
+    Tally {
+        /// Which tally.
+        key: TallyKey,
+        /// What to add, by counter.
+        add: BTreeMap<String, i64>,
+        /// Keeps the tally at least until then.
+        until: Timestamp,
     },
 }
 

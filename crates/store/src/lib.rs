@@ -11,7 +11,11 @@
 //!   never both settle one job.
 //! * **Messages** carry a version. A change made to an old version is refused with
 //!   [`StoreError::Conflict`]; the caller reads again and decides again.
+//! * **A queue** can be paused, or held back until a time: it hands nothing out then, whoever asks.
+//! * **Records and tallies** are small things that belong to no message, see [`Record`].
 //! * **Octets** of media are in a [`BlobStore`], named by their digest.
+//!
+//! What instances share besides is the [`Registry`]'s: who is there, and turns at a common rate.
 //!
 //! Backends stand beside each other: [`MemoryStore`] here for tests, the others in crates of their
 //! own. All pass [`conformance`], which is the contract in executable form.
@@ -23,14 +27,18 @@ pub mod conformance;
 mod error;
 mod lease;
 mod memory;
+mod pause;
 pub mod precondition;
+mod record;
+mod registry;
 mod signal;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mmsgw_domain::{
-    Digest, Message, MessageId, Part, PartId, Queue, RevisionId, Template, TemplateId, Timestamp,
+    Digest, InstanceId, Message, MessageId, Part, PartId, Queue, RevisionId, Template, TemplateId, Timestamp,
 };
 
 pub use batch::{Batch, NewJob, Reference, ReferenceKind, Write};
@@ -40,6 +48,9 @@ pub use conformance::ManualClock;
 pub use error::StoreError;
 pub use lease::{DeadJob, Lane, Lease, LeaseRequest, Leased, LeasedJob};
 pub use memory::MemoryStore;
+pub use pause::Pause;
+pub use record::{Record, RecordKey, RecordKind, TallyKey};
+pub use registry::{Announced, LocalRegistry, Registry, TurnRequest, Turns};
 pub use signal::QueueSignals;
 
 /// A store of templates, messages and jobs.
@@ -67,18 +78,38 @@ pub trait Store: Send + Sync + 'static {
     /// The message that a carrier's reference belongs to.
     async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError>;
 
+    /// A record, unless its time is over.
+    async fn record(&self, key: &RecordKey) -> Result<Option<Record>, StoreError>;
+
+    /// Records with the group, kind and owner of `after`, in order of their ids, those whose id comes after
+    /// its.
+    async fn records(&self, after: &RecordKey, max: usize) -> Result<Vec<Record>, StoreError>;
+
+    /// The counters of a tally by name; none where it is not there or its time is over.
+    async fn tally(&self, key: &TallyKey) -> Result<BTreeMap<String, i64>, StoreError>;
+
     /// Takes up to `request.max` due jobs of a queue: lanes in order, and in a lane by due time,
-    /// then by id. A job is in one hand only until its lease is settled or lapses.
+    /// then by id. A job is in one hand only until its lease is settled or lapses. A queue that is
+    /// paused or held back gives none.
     async fn lease(&self, request: LeaseRequest) -> Result<Leased, StoreError>;
 
     /// Makes leases last `hold` from now. Gives back those that had lapsed already.
     async fn extend(&self, leases: &[Lease], hold: Duration) -> Result<Vec<Lease>, StoreError>;
 
+    /// Gives back all jobs in the hands of `owner`, to be handed out again at once, and says how many.
+    /// Its leases have lapsed after that.
+    async fn disown(&self, owner: &InstanceId) -> Result<u64, StoreError>;
+
+    /// Holds a queue back until `until`, or as long as it is held back already where that is longer.
+    /// Lasts as long as the store's processes do.
+    async fn hold_back(&self, queue: &Queue, until: Timestamp) -> Result<(), StoreError>;
+
     /// Resolves when a job of `queue` may have become due since the last [`Store::lease`] on it,
     /// at the latest after `at_most`. May resolve for nothing.
     async fn wait(&self, queue: &Queue, at_most: Duration);
 
-    /// What waits where; one entry for each queue that holds a job, dead ones included.
+    /// What waits where; one entry for each queue that holds a job, dead ones included, or is
+    /// paused.
     async fn queues(&self) -> Result<Vec<QueueStatus>, StoreError>;
 
     /// Dead jobs of a queue, oldest first, from after the id `after`.
@@ -107,6 +138,10 @@ pub struct QueueStatus {
     pub dead: u64,
     /// Due time of the first waiting job.
     pub oldest: Option<Timestamp>,
+    /// Why it hands nothing out, where a person stopped it.
+    pub paused: Option<Pause>,
+    /// Until when it is held back, where that is still to come.
+    pub held_until: Option<Timestamp>,
 }
 
 /// What [`Store::sweep`] removed.

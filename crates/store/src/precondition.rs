@@ -6,9 +6,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mmsgw_domain::{JobId, MessageId, PartId, RevisionId, TemplateId};
+use mmsgw_domain::{JobId, MessageId, PartId, Queue, RevisionId, TemplateId};
 
-use crate::{Lease, Reference, StoreError, Write};
+use crate::{Lease, Record, RecordKey, Reference, StoreError, Write};
 
 /// What a backend knows before the batch.
 pub trait Facts {
@@ -33,6 +33,12 @@ pub trait Facts {
 
     /// Whether the lease has not lapsed and is not settled.
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError>;
+
+    /// Whether a dead job of that id is in that queue, its time over or not.
+    fn is_dead(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError>;
+
+    /// The version of a record, unless its time is over.
+    fn record(&mut self, key: &RecordKey) -> Result<Option<u64>, StoreError>;
 }
 
 /// What is known of a stored message.
@@ -62,6 +68,8 @@ struct Seen {
     taken: HashSet<[u8; 16]>,
     settled: HashSet<JobId>,
     references: HashSet<Reference>,
+    raised: HashSet<JobId>,
+    records: HashMap<RecordKey, u64>,
 }
 
 impl Seen {
@@ -99,7 +107,17 @@ impl Seen {
                 let first = self.settled.insert(lease.job);
                 if first && facts.holds(lease)? { Ok(()) } else { Err(StoreError::LeaseLost) }
             }
-            Write::Revision(_) | Write::KeepRevision { .. } | Write::KeepBlob { .. } => Ok(()),
+            Write::Revive { queue, id } | Write::Discard { queue, id } => self.raise(queue, *id, facts),
+            Write::Record(record) => self.put(record, facts),
+            Write::DropRecord(key) => {
+                self.records.insert(key.clone(), 0);
+                Ok(())
+            }
+            Write::Revision(_)
+            | Write::KeepRevision { .. }
+            | Write::KeepBlob { .. }
+            | Write::Pause { .. }
+            | Write::Tally { .. } => Ok(()),
             Write::Reference { reference, .. } => {
                 self.references.insert(reference.clone());
                 Ok(())
@@ -130,6 +148,29 @@ impl Seen {
         }
         self.take(revision.as_bytes(), "revision", facts.has_revision(revision)?)?;
         self.latest.insert(id, Some(revision));
+        Ok(())
+    }
+
+    /// A dead job leaves the dead once, and not in the batch in which it died.
+    fn raise(&mut self, queue: &Queue, id: JobId, facts: &mut dyn Facts) -> Result<(), StoreError> {
+        if self.raised.insert(id) && facts.is_dead(queue, id)? {
+            return Ok(());
+        }
+        Err(StoreError::Conflict(format!("no dead job {id} is in queue {queue}")))
+    }
+
+    fn put(&mut self, record: &Record, facts: &mut dyn Facts) -> Result<(), StoreError> {
+        let present = match self.records.get(&record.key) {
+            Some(version) => *version,
+            None => facts.record(&record.key)?.unwrap_or(0),
+        };
+        if present.checked_add(1) != Some(record.version) {
+            return Err(StoreError::Conflict(format!(
+                "the record `{}` has version {present}",
+                record.key.id
+            )));
+        }
+        self.records.insert(record.key.clone(), record.version);
         Ok(())
     }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::net::SocketAddr;
 
@@ -7,8 +8,8 @@ use axum::http::Request;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use mmsgw_domain::{
-    Features, GroupSettings, JobId, Message, MessageId, Part, PartId, Queue, Release, RetryPolicy,
-    RevisionId, Span, Template, TemplateContent, TemplateId,
+    Features, GroupSettings, InstanceId, JobId, Message, MessageId, Part, PartId, Queue, Release,
+    RetryPolicy, RevisionId, Span, Template, TemplateContent, TemplateId, Timestamp,
 };
 use mmsgw_engine::{
     Call, CallVerdict, DraftContent, EngineParts, EngineSettings, FetchError, Fetcher, Notifier, PartDraft,
@@ -16,7 +17,7 @@ use mmsgw_engine::{
 };
 use mmsgw_store::{
     Batch, DeadJob, DirectoryBlobs, Lease, LeaseRequest, Leased, ManualClock, MemoryStore, QueueStatus,
-    Reference, Store, StoreError, Swept,
+    Record, RecordKey, Reference, Store, StoreError, Swept, TallyKey,
 };
 use tower::ServiceExt;
 
@@ -127,6 +128,26 @@ impl Store for Broken {
     }
 
     async fn extend(&self, _: &[Lease], _: Duration) -> Result<Vec<Lease>, StoreError> {
+        self.no().await
+    }
+
+    async fn record(&self, _: &RecordKey) -> Result<Option<Record>, StoreError> {
+        self.no().await
+    }
+
+    async fn records(&self, _: &RecordKey, _: usize) -> Result<Vec<Record>, StoreError> {
+        self.no().await
+    }
+
+    async fn tally(&self, _: &TallyKey) -> Result<BTreeMap<String, i64>, StoreError> {
+        self.no().await
+    }
+
+    async fn disown(&self, _: &InstanceId) -> Result<u64, StoreError> {
+        self.no().await
+    }
+
+    async fn hold_back(&self, _: &Queue, _: Timestamp) -> Result<(), StoreError> {
         self.no().await
     }
 

@@ -68,9 +68,13 @@ impl Bench {
     }
 
     pub(super) async fn lease_for(&self, queue: &Queue, max: usize, hold: Duration) -> Leased {
-        let owner = InstanceId::new(&queue.group, "test", "here", 1);
-        let request = LeaseRequest { queue: queue.clone(), max, owner, hold };
+        let request = LeaseRequest { queue: queue.clone(), max, owner: self.owner(queue), hold };
         self.store.lease(request).await.expect("a lease works")
+    }
+
+    /// Who leases the jobs of a queue.
+    pub(super) fn owner(&self, queue: &Queue) -> InstanceId {
+        InstanceId::new(&queue.group, "test", "here", 1)
     }
 
     /// Leases the one job that must be due.

@@ -278,7 +278,8 @@ pub(super) async fn big_jobs(b: Bench) {
 
 async fn expect(b: &Bench, q: &Queue, counts: (u64, u64, u64), oldest: Option<mmsgw_domain::Timestamp>) {
     let (waiting, leased, dead) = counts;
-    let wanted = QueueStatus { queue: q.clone(), waiting, leased, dead, oldest };
+    let wanted =
+        QueueStatus { queue: q.clone(), waiting, leased, dead, oldest, paused: None, held_until: None };
     assert_eq!(b.store.queues().await.unwrap(), [wanted]);
 }
 

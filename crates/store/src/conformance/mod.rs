@@ -7,8 +7,11 @@ mod batches;
 mod bench;
 mod clock;
 mod expiry;
+mod holding;
 mod jobs;
 mod model;
+mod records;
+mod registry;
 mod waiting;
 
 use std::future::Future;
@@ -17,6 +20,7 @@ use std::sync::Arc;
 
 use bench::Bench;
 pub use clock::ManualClock;
+pub use registry::run_registry;
 
 use crate::Store;
 
@@ -64,6 +68,16 @@ const CASES: &[(&str, Case)] = &[
     ("a queue's status counts its jobs", |b| Box::pin(jobs::status(b))),
     ("dead jobs are kept and listed by pages", |b| Box::pin(jobs::dead_pages(b))),
     ("big jobs come back whole", |b| Box::pin(jobs::big_jobs(b))),
+    ("a paused queue hands nothing out until it goes on", |b| Box::pin(holding::paused(b))),
+    ("an empty queue can be paused", |b| Box::pin(holding::paused_without_jobs(b))),
+    ("a queue is held back until a time", |b| Box::pin(holding::held_back(b))),
+    ("jobs of an instance that is gone come back at once", |b| Box::pin(holding::disowned(b))),
+    ("dead jobs return or are discarded, once", |b| Box::pin(holding::revived(b))),
+    ("a record is changed from the version before", |b| Box::pin(records::versions(b))),
+    ("one of many claims wins", |b| Box::pin(records::one_claim_wins(b))),
+    ("a record whose time is over makes room", |b| Box::pin(records::expiry(b))),
+    ("records are listed by pages", |b| Box::pin(records::pages(b))),
+    ("tallies add up inside batches", |b| Box::pin(records::tallies(b))),
     ("what has expired is not seen before the sweep", |b| Box::pin(expiry::unseen_before_the_sweep(b))),
     ("the sweep removes what has expired and no more", |b| Box::pin(expiry::sweep_removes(b))),
     ("an unsent message is never swept", |b| Box::pin(expiry::unsent_messages_stay(b))),

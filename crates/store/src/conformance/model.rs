@@ -7,9 +7,9 @@ use mmsgw_domain::{
     Clock, Job, JobId, Message, MessageId, PartId, Queue, RevisionId, Template, TemplateId, Timestamp,
 };
 
-use super::bench::{Bench, changed, digest, queue, reference, revised};
+use super::bench::{Bench, changed, digest, group, queue, reference, revised};
 use super::expiry::sweep;
-use crate::{Lane, Lease, MemoryStore, Store, StoreError, Write};
+use crate::{Lane, Lease, MemoryStore, Record, RecordKey, RecordKind, Store, StoreError, TallyKey, Write};
 
 pub(super) async fn agrees_with_memory(b: Bench) {
     for seed in 1..=SEEDS {
@@ -76,7 +76,7 @@ impl Pair {
     /// A change, once for each store: only the tokens of leases differ.
     async fn write(&mut self) -> (Write, Write) {
         let same = |write: Write| (write.clone(), write);
-        match self.chance.below(16) {
+        match self.chance.below(20) {
             0..=3 => same(self.enqueue()),
             4..=7 => self.settle(),
             8 => same(Write::NewMessage(self.new_message())),
@@ -88,6 +88,9 @@ impl Pair {
                 let digest = digest(self.chance.octet());
                 same(Write::KeepBlob { digest, until: self.soon() })
             }
+            15 | 16 => same(self.record()),
+            17 => same(self.count()),
+            18 => same(self.raise().await),
             _ => {
                 let message = self.new_message().id;
                 let reference = reference(&self.chance.below(5).to_string());
@@ -182,7 +185,37 @@ impl Pair {
         Write::Part { part, expires: self.soon() }
     }
 
+    fn record(&mut self) -> Write {
+        let key = record_key(self.chance.below(3));
+        if self.chance.below(8) == 0 {
+            return Write::DropRecord(key);
+        }
+        let value = self.chance.below(1_000).to_string().into();
+        Write::Record(Record { key, version: 1 + self.chance.below(3), value, until: self.soon() })
+    }
+
+    fn count(&mut self) -> Write {
+        let add = [(self.chance.below(3).to_string(), 1 + i64::from(self.chance.octet()))];
+        Write::Tally { key: tally_key(self.chance.below(2)), add: add.into(), until: self.soon() }
+    }
+
+    /// Something about one of the dead, where there is one whose time is not over.
+    async fn raise(&mut self) -> Write {
+        let queue = self.queue();
+        let dead = self.reference.store.dead(&queue, None, 3).await.unwrap();
+        match (dead.first(), self.chance.below(3)) {
+            (None, _) => self.enqueue(),
+            (Some(dead), 0) => Write::Discard { queue, id: dead.id },
+            (Some(dead), _) => Write::Revive { queue, id: dead.id },
+        }
+    }
+
     async fn lease(&mut self) {
+        if self.chance.below(12) == 0 {
+            let got = self.tested.store.disown(&self.tested.owner(&queue("one"))).await.unwrap();
+            assert_eq!(got, self.reference.store.disown(&self.tested.owner(&queue("one"))).await.unwrap());
+            return;
+        }
         let queue = self.queue();
         let (max, hold) = (self.chance.index(5), Duration::from_millis(self.chance.below(6_000)));
         let got = self.tested.lease_for(&queue, max, hold).await;
@@ -225,6 +258,14 @@ impl Pair {
             let reference = reference(&number.to_string());
             assert_eq!(a.find(&reference).await.unwrap(), b.find(&reference).await.unwrap());
         }
+        for number in 0..3 {
+            let key = record_key(number);
+            assert_eq!(a.record(&key).await.unwrap(), b.record(&key).await.unwrap());
+            let key = tally_key(number);
+            assert_eq!(a.tally(&key).await.unwrap(), b.tally(&key).await.unwrap());
+        }
+        let all = RecordKey { id: String::new(), ..record_key(0) };
+        assert_eq!(a.records(&all, 10).await.unwrap(), b.records(&all, 10).await.unwrap());
         let (mut got, mut wanted) = (a.queues().await.unwrap(), b.queues().await.unwrap());
         got.retain(|status| status.waiting + status.leased > 0);
         wanted.retain(|status| status.waiting + status.leased > 0);
@@ -271,6 +312,14 @@ impl Pair {
     fn queues(&self) -> [Queue; 2] {
         [queue("one"), queue("two")]
     }
+}
+
+fn record_key(number: u64) -> RecordKey {
+    RecordKey { group: None, kind: RecordKind::Bulk, owner: "app".to_owned(), id: number.to_string() }
+}
+
+fn tally_key(number: u64) -> TallyKey {
+    TallyKey { group: Some(group("one")), owner: number.to_string() }
 }
 
 fn outcome(result: &Result<(), StoreError>) -> &'static str {
