@@ -73,6 +73,16 @@ impl InstanceId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The host that it runs on; empty in an id that was made otherwise.
+    pub fn host(&self) -> &str {
+        self.0.split(':').nth(2).unwrap_or_default()
+    }
+
+    /// Its process; 0 in an id that was made otherwise.
+    pub fn pid(&self) -> u32 {
+        self.0.rsplit(':').next().and_then(|pid| pid.parse().ok()).unwrap_or(0)
+    }
 }
 
 impl fmt::Display for InstanceId {
@@ -102,6 +112,8 @@ pub struct GroupSettings {
     pub queue_by_priority: bool,
     /// An unsent message without a time limit of its own expires after that.
     pub max_age: Duration,
+    /// How often the carrier is asked for a sign of life; `None` for never.
+    pub heartbeat_interval: Option<Duration>,
 }
 
 /// What a group asks of the carrier, and what it answers by itself.
@@ -155,6 +167,7 @@ mod tests {
     #[test]
     fn an_instance_id_has_four_fields() {
         let group = "gw".parse().unwrap();
-        assert_eq!(InstanceId::new(&group, "east", "host1", 42).as_str(), "gw:east:host1:42");
+        let id = InstanceId::new(&group, "east", "host1", 42);
+        assert_eq!((id.as_str(), id.host(), id.pid()), ("gw:east:host1:42", "host1", 42));
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::heartbeat::Heartbeat;
 use mmsgw_domain::{ByteSize, Span};
 use mmsgw_engine::config::{FeaturesSection, GatewaySection};
 use mmsgw_net::ClientTlsSettings;
@@ -90,8 +91,11 @@ pub struct OutboundSection {
     #[serde(default = "default_idle")]
     pub idle_timeout: Span,
     /// A connection without a mail is asked (NOOP) that often whether it lives; 0 for never.
-    #[serde(default = "default_heartbeat")]
-    pub heartbeat: Span,
+    #[serde(default = "default_keepalive")]
+    pub keepalive: Span,
+    /// How the carrier is asked for a sign of life, at each `heartbeat_interval` of the gateway.
+    #[serde(default)]
+    pub heartbeat: Heartbeat,
     /// How long each step may take; one duration for all steps, or a table.
     #[serde(default)]
     pub timeout: TimeoutSection,
@@ -323,7 +327,7 @@ fn default_idle() -> Span {
     Span::secs(60)
 }
 
-fn default_heartbeat() -> Span {
+fn default_keepalive() -> Span {
     Span::secs(0)
 }
 

@@ -15,6 +15,7 @@
 mod bounce;
 pub mod config;
 mod connect;
+mod heartbeat;
 mod incoming;
 mod link;
 mod listen;
@@ -30,6 +31,7 @@ mod trust;
 mod verdict;
 
 pub use config::{Mm4Settings, SettingsFault};
+pub use heartbeat::{Heartbeat, HeartbeatError};
 pub use listen::{ReceiverError, SmtpReceiver, serve_smtp};
 pub use receiver::ReceiverSettings;
 pub use route::{NoRoute, Origin, Routes};

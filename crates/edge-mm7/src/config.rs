@@ -20,6 +20,8 @@ use url::Url;
 
 pub use check::SettingFault;
 
+use crate::heartbeat::Heartbeat;
+
 /// A commented gateway file that names every setting and states the defaults.
 pub const REFERENCE: &str = include_str!("gateway.default.toml");
 
@@ -75,6 +77,8 @@ pub struct Outbound {
     pub connections: Option<usize>,
     /// Octets of rendered content kept in memory for messages that share it.
     pub content_cache: ByteSize,
+    /// How the MMSC is asked for a sign of life, at each `heartbeat_interval` of the gateway; absent: not at all.
+    pub heartbeat: Option<Heartbeat>,
     /// Authorities, client certificate and server name.
     pub tls: ClientTlsSettings,
 }
@@ -95,6 +99,7 @@ impl Default for Outbound {
             connect_timeout: Span::secs(5),
             connections: None,
             content_cache: ByteSize(32 << 20),
+            heartbeat: None,
             tls: ClientTlsSettings::default(),
         }
     }

@@ -13,6 +13,7 @@
 mod auth;
 pub mod config;
 mod digest;
+mod heartbeat;
 mod receive;
 mod render;
 mod send;
@@ -23,5 +24,6 @@ mod translate;
 mod verdict;
 
 pub use config::{Mm7Settings, SecretError, SettingFault};
+pub use heartbeat::{Heartbeat, HeartbeatError};
 pub use receive::{Receiver, router};
 pub use send::{GatewayError, Mm7Gateway};

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::config::{Credential, Mm7Settings, PrefixStyle, SecretError, SettingFault};
+use crate::heartbeat::Heartbeat;
 use crate::receive::limits;
 use crate::render::{CONTENT_ID, RenderError, Renderer};
 use crate::translate::Translator;
@@ -34,6 +35,7 @@ pub struct Mm7Gateway {
     pub(crate) reports: Option<Way>,
     client: HttpClient,
     soap_action: HeaderValue,
+    heartbeat: Option<Heartbeat>,
     timeout: Duration,
     connections: Semaphore,
     pub(crate) options: WriteOptions,
@@ -47,6 +49,18 @@ pub struct Mm7Gateway {
 pub(crate) struct Way {
     url: Url,
     credential: Option<Credential>,
+}
+
+impl Way {
+    fn show_credential(&self, begun: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.credential {
+            None => begun,
+            Some(Credential::Basic { username, password }) => {
+                begun.basic_auth(username, Some(password.expose_secret()))
+            }
+            Some(Credential::Bearer(token)) => begun.bearer_auth(token.expose_secret()),
+        }
+    }
 }
 
 /// Why a gateway cannot be made of its settings.
@@ -94,6 +108,7 @@ impl Mm7Gateway {
             mmsc,
             client,
             soap_action: HeaderValue::try_from(format!("\"{}\"", outbound.soap_action)).map_err(action)?,
+            heartbeat: outbound.heartbeat.clone(),
             timeout: outbound.timeout.0,
             connections: Semaphore::new(connections),
             options: WriteOptions {
@@ -133,14 +148,8 @@ impl Mm7Gateway {
             Ok(begun) => begun,
             Err(refusal) => return Heard::Nothing(refusal.to_string()),
         };
-        let begun = match &way.credential {
-            None => begun,
-            Some(Credential::Basic { username, password }) => {
-                begun.basic_auth(username, Some(password.expose_secret()))
-            }
-            Some(Credential::Bearer(token)) => begun.bearer_auth(token.expose_secret()),
-        };
-        let request = begun
+        let request = way
+            .show_credential(begun)
             .header(SOAP_ACTION, self.soap_action.clone())
             .header(CONTENT_TYPE, &packaged.content_type)
             .header(CONTENT_LENGTH, packaged.content_length())
@@ -180,6 +189,19 @@ impl Mm7Gateway {
 impl Gateway for Mm7Gateway {
     fn instance(&self) -> &InstanceId {
         &self.instance
+    }
+
+    async fn heartbeat(&self) -> Result<(), String> {
+        let Some(beat) = &self.heartbeat else { return Ok(()) };
+        let begun = self.client.request(beat.method.clone(), self.mmsc.url.clone());
+        let begun = begun.map_err(|refusal| refusal.to_string())?;
+        let response = self.mmsc.show_credential(begun).send().await.map_err(|e| self.reason(&e))?;
+        let status = response.status();
+        if beat.is_met_by(status) {
+            Ok(())
+        } else {
+            Err(format!("{beat} was wanted, and HTTP {status} came"))
+        }
     }
 
     async fn send(&self, outbound: &Outbound) -> Verdict {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mmsgw_domain::{Clock, GroupName, RetryPolicy, Timestamp};
-use mmsgw_store::{BlobStore, Store};
+use mmsgw_store::{BlobStore, Registry, Store};
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::content::ContentCache;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
+use crate::instance::{Instance, MissedHeartbeats};
 use crate::turns::Turns;
 
 /// A handle to the engine; clones share one.
@@ -21,6 +23,8 @@ pub struct Engine(Arc<Core>);
 pub struct EngineParts {
     /// Templates, messages and jobs.
     pub store: Arc<dyn Store>,
+    /// What instances share besides jobs.
+    pub registry: Arc<dyn Registry>,
     /// Media.
     pub blobs: Arc<dyn BlobStore>,
     /// The time.
@@ -62,6 +66,12 @@ pub struct EngineSettings {
     pub report_retry: RetryPolicy,
     /// When a job that a defect of ours broke off is tried again.
     pub defect_retry: RetryPolicy,
+    /// An instance that has not been heard of for so long counts as dead.
+    pub instance_ttl: Duration,
+    /// So many missed heartbeats in a row mean that the carrier is not there.
+    pub max_missed_heartbeats: u32,
+    /// What is done then.
+    pub on_missed_heartbeats: MissedHeartbeats,
 }
 
 impl Default for EngineSettings {
@@ -85,6 +95,9 @@ impl Default for EngineSettings {
             },
             report_retry: RetryPolicy { delays: secs(&[1, 2, 5, 10, 30, 60]), max_tries: 8 },
             defect_retry: RetryPolicy { delays: secs(&[1, 10, 60]), max_tries: 4 },
+            instance_ttl: Duration::from_secs(15),
+            max_missed_heartbeats: 3,
+            on_missed_heartbeats: MissedHeartbeats::default(),
         }
     }
 }
@@ -92,6 +105,7 @@ impl Default for EngineSettings {
 /// What the handles share. Its fields are for the rooms of this crate only.
 pub struct Core {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) registry: Arc<dyn Registry>,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fetcher: Arc<dyn Fetcher>,
@@ -100,6 +114,10 @@ pub struct Core {
     pub(crate) groups: Groups,
     pub(crate) cache: ContentCache,
     pub(crate) turns: Turns,
+    /// The instances of this process.
+    pub(crate) instances: Mutex<Vec<Arc<Instance>>>,
+    /// Cancelled when an instance wants this process to end.
+    pub(crate) exit: CancellationToken,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
     pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
 }
@@ -115,20 +133,21 @@ impl Deref for Engine {
 impl Engine {
     /// An engine that knows no group yet; see [`Engine::know_group`] and [`Engine::run_group`].
     pub fn new(parts: EngineParts, settings: EngineSettings) -> Self {
-        let EngineParts { store, blobs, clock, fetcher, notifier } = parts;
-        let cache = ContentCache::new(settings.cache_octets);
-        let (groups, claimed, turns) = (Groups::default(), Mutex::default(), Turns::default());
+        let EngineParts { store, registry, blobs, clock, fetcher, notifier } = parts;
         Self(Arc::new(Core {
             store,
+            registry,
             blobs,
             clock,
             fetcher,
             notifier,
+            cache: ContentCache::new(settings.cache_octets),
             settings,
-            groups,
-            cache,
-            turns,
-            claimed,
+            groups: Groups::default(),
+            turns: Turns::default(),
+            instances: Mutex::default(),
+            exit: CancellationToken::new(),
+            claimed: Mutex::default(),
         }))
     }
 

@@ -22,6 +22,12 @@ pub trait Gateway: Send + Sync + 'static {
     /// The instance, for events and logs.
     fn instance(&self) -> &InstanceId;
 
+    /// Asks the carrier for a sign of life, in the way that the gateway's settings say. Bounded in time.
+    ///
+    /// # Errors
+    /// What was wrong with the answer, for people.
+    async fn heartbeat(&self) -> Result<(), String>;
+
     /// Hands a message to the carrier and waits for the carrier's word. Bounded in time by the
     /// gateway's own time-outs.
     async fn send(&self, outbound: &Outbound) -> Verdict;

@@ -22,6 +22,7 @@ mod engine;
 mod gateway;
 mod group;
 mod inbound;
+mod instance;
 mod intake;
 mod notify;
 mod pace;
@@ -29,6 +30,7 @@ mod query;
 mod refusal;
 mod report;
 mod settle;
+mod steer;
 mod sweep;
 mod turns;
 mod worker;
@@ -41,5 +43,6 @@ pub use gateway::{
     InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome, Unreadable, Verdict,
 };
 pub use group::{Group, GroupCounts};
+pub use instance::{InstanceIdentity, MissedHeartbeats};
 pub use refusal::{Field, Refusal};
 pub use report::Agreement;

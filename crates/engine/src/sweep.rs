@@ -26,6 +26,9 @@ impl Engine {
             if let Err(error) = self.look().await {
                 tracing::warn!(%error, "cannot count what waits");
             }
+            if let Err(error) = self.reap().await {
+                tracing::warn!(%error, "cannot look for instances that have died");
+            }
             looks += 1;
             if looks % LOOKS_PER_SWEEP == 0
                 && let Err(error) = self.sweep_all().await

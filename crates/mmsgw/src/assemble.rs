@@ -12,10 +12,10 @@ use mmsgw_edge_callout::{Callout, Fetch};
 use mmsgw_edge_mm4::{Mm4Gateway, Mm4Settings, Routes, SmtpReceiver, watch_spool};
 use mmsgw_edge_mm7::{Mm7Gateway, Receiver};
 use mmsgw_engine::config::Protocol;
-use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway};
+use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, InstanceIdentity};
 use mmsgw_net::tls::Alpn;
 use mmsgw_net::{Drain, ServerTls, bind, serve_http};
-use mmsgw_store::{DirectoryBlobs, Store};
+use mmsgw_store::{DirectoryBlobs, LocalRegistry, Store};
 use mmsgw_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -119,6 +119,7 @@ fn make_engine(
     let blobs = DirectoryBlobs::open(settings.storage.media())?;
     let parts = EngineParts {
         store: Arc::clone(store) as Arc<dyn Store>,
+        registry: Arc::new(LocalRegistry::new(Arc::clone(clock))),
         blobs: Arc::new(blobs),
         clock: Arc::clone(clock),
         fetcher: Arc::new(Fetch::new(&settings.callout.media)?),
@@ -136,14 +137,17 @@ fn make_engine(
 /// Starts the workers of one gateway.
 fn run_gateway(engine: &Engine, settings: &GatewaySettings, workers: &Workers) -> anyhow::Result<()> {
     let group = engine.know_group(settings.group_settings());
-    let instance = InstanceId::new(settings.group(), settings.name(), &host_name(), std::process::id());
+    let id = |name: &str| InstanceId::new(settings.group(), name, &host_name(), std::process::id());
+    let instance = id(settings.name());
+    let identity = InstanceIdentity::new(instance.clone(), "serve").speaking(settings.protocol());
     let named = || format!("gateway {} of group {}", settings.name(), settings.group());
     let gateway: Arc<dyn Gateway> = match settings {
         GatewaySettings::Mm4(s) => Arc::new(Mm4Gateway::new(s, instance).with_context(named)?),
         GatewaySettings::Mm7(s) => Arc::new(Mm7Gateway::new(s, instance).with_context(named)?),
     };
-    engine.run_group(&group, &gateway, &workers.stop, &workers.tasks);
-    engine.run_callbacks(&group, &gateway, &workers.stop, &workers.tasks);
+    engine.run_group(&group, &gateway, identity, &workers.stop, &workers.tasks);
+    let identity = InstanceIdentity::new(id("callout"), "serve");
+    engine.run_callbacks(&group, identity, &workers.stop, &workers.tasks);
     Ok(())
 }
 

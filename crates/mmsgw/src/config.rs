@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use mmsgw_domain::{GroupName, GroupSettings};
 use mmsgw_edge_api::ApiSettings;
 use mmsgw_edge_callout::{CallbackSettings, CalloutSettings, FetchSettings};
-use mmsgw_edge_mm4::{Mm4Settings, ReceiverSettings};
+use mmsgw_edge_mm4::{Heartbeat, Mm4Settings, ReceiverSettings};
 use mmsgw_edge_mm7::Mm7Settings;
 use mmsgw_edge_ops::OpsSettings;
 use mmsgw_engine::config::{GeneralSection, Protocol, group_settings};
@@ -103,10 +103,23 @@ pub(crate) enum GatewaySettings {
 impl GatewaySettings {
     /// What the engine needs to know of it.
     pub(crate) fn group_settings(&self) -> GroupSettings {
-        match self {
-            Self::Mm4(s) => group_settings(&s.gateway, &s.features, s.inbound.mms_received_url.as_deref()),
-            Self::Mm7(s) => group_settings(&s.gateway, &s.features, s.inbound.mms_received_url.as_deref()),
-        }
+        let (settings, has_heartbeat) = match self {
+            Self::Mm4(s) => {
+                let url = s.inbound.mms_received_url.as_deref();
+                (group_settings(&s.gateway, &s.features, url), s.outbound.heartbeat != Heartbeat::None)
+            }
+            Self::Mm7(s) => {
+                let url = s.inbound.mms_received_url.as_deref();
+                (group_settings(&s.gateway, &s.features, url), s.outbound.heartbeat.is_some())
+            }
+        };
+        let heartbeat_interval = settings.heartbeat_interval.filter(|_| has_heartbeat);
+        GroupSettings { heartbeat_interval, ..settings }
+    }
+
+    /// The carrier's protocol.
+    pub(crate) fn protocol(&self) -> &'static str {
+        self.remote().0
     }
 
     pub(crate) fn group(&self) -> &GroupName {

@@ -10,10 +10,10 @@ use mmsgw_domain::{InstanceId, IntakeJob, IntakeKind, Job, Queue, QueueKind, Spa
 use mmsgw_engine::config::group_settings;
 use mmsgw_engine::{
     Call, CallVerdict, DraftContent, Engine, EngineParts, EngineSettings, FetchError, Fetcher, Gateway,
-    Incoming, Notifier, PartDraft, Submission, TemplateDraft,
+    Incoming, InstanceIdentity, Notifier, PartDraft, Submission, TemplateDraft,
 };
 use mmsgw_net::{Alpn, ClientTls, Drain, MaybeTls};
-use mmsgw_store::{DirectoryBlobs, LeaseRequest, MemoryStore, Store};
+use mmsgw_store::{DirectoryBlobs, LeaseRequest, LocalRegistry, MemoryStore, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -72,6 +72,7 @@ pub(super) async fn house(tables: &str, known: &[&str]) -> House {
     let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
     let parts = EngineParts {
         store: Arc::clone(&store) as Arc<dyn Store>,
+        registry: Arc::new(LocalRegistry::new(Arc::new(SystemClock))),
         blobs: Arc::new(DirectoryBlobs::open(dir.path()).unwrap()),
         clock: Arc::new(SystemClock),
         fetcher: Arc::new(Nobody),
@@ -326,10 +327,11 @@ struct Working {
 impl Working {
     fn start(house: &House, settings: &Mm4Settings) -> Self {
         let instance = InstanceId::new(&settings.gateway.group, "g", "h", 1);
+        let identity = InstanceIdentity::new(instance.clone(), "test");
         let gateway: Arc<dyn Gateway> = Arc::new(Mm4Gateway::new(settings, instance).unwrap());
         let working = Self { stop: CancellationToken::new(), tasks: TaskTracker::new() };
         let group = house.engine.group(&settings.gateway.group).unwrap();
-        house.engine.run_group(&group, &gateway, &working.stop, &working.tasks);
+        house.engine.run_group(&group, &gateway, identity, &working.stop, &working.tasks);
         working
     }
 

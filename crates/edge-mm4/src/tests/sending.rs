@@ -275,7 +275,7 @@ async fn a_reused_connection_lost_after_the_mail_was_written_is_in_doubt() {
 #[tokio::test]
 async fn a_server_that_closes_an_idle_connection_is_noticed() {
     let closing = Fake::start(|_, line| (line == "NOOP").then_some(Act::Close)).await;
-    let beating = gateway(&closing, |s| s.outbound.heartbeat = Span(Duration::from_millis(50)));
+    let beating = gateway(&closing, |s| s.outbound.keepalive = Span(Duration::from_millis(50)));
     assert!(is_sent(&send(&beating).await));
     closing.until("a NOOP", |fake| fake.count("NOOP") == 1).await;
     wait_for("the connection to be dropped", || beating.idle_connections() == 0).await;

@@ -7,10 +7,10 @@ use mmsgw_domain::{InstanceId, Job, MessageId, Queue, QueueKind, State, SystemCl
 use mmsgw_engine::config::group_settings;
 use mmsgw_engine::{
     Call, CallSubject, CallVerdict, DraftContent, EngineParts, EngineSettings, FetchError, Fetcher, Gateway,
-    Notifier, PartDraft, Submission, TemplateDraft,
+    InstanceIdentity, Notifier, PartDraft, Submission, TemplateDraft,
 };
 use mmsgw_net::{Drain, HttpLimits, bind, serve_http};
-use mmsgw_store::{DirectoryBlobs, LeaseRequest, MemoryStore, Store, StoreError};
+use mmsgw_store::{DirectoryBlobs, LeaseRequest, LocalRegistry, MemoryStore, Store, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -72,6 +72,7 @@ impl House {
         let app = Arc::new(App::default());
         let parts = EngineParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
+            registry: Arc::new(LocalRegistry::new(Arc::new(SystemClock))),
             blobs: Arc::new(DirectoryBlobs::open(media.path()).unwrap()),
             clock: Arc::new(SystemClock),
             fetcher: Arc::new(Nobody),
@@ -92,10 +93,11 @@ impl House {
     /// Starts the workers of a gateway with these settings.
     fn run(&self, settings: &Mm7Settings) {
         let instance = InstanceId::new(&settings.gateway.group, "east", "host", 1);
+        let identity = InstanceIdentity::new(instance.clone(), "test");
         let gateway: Arc<dyn Gateway> = Arc::new(Mm7Gateway::new(settings, instance).unwrap());
         let group = self.engine.group(&settings.gateway.group).unwrap();
-        self.engine.run_group(&group, &gateway, &Default::default(), &Default::default());
-        self.engine.run_callbacks(&group, &gateway, &Default::default(), &Default::default());
+        self.engine.run_group(&group, &gateway, identity.clone(), &Default::default(), &Default::default());
+        self.engine.run_callbacks(&group, identity, &Default::default(), &Default::default());
     }
 
     async fn post(&self, headers: &str, body: &str) -> Heard {

@@ -16,8 +16,8 @@ use mmsgw_engine::{
     Submission, TemplateDraft,
 };
 use mmsgw_store::{
-    Batch, DeadJob, DirectoryBlobs, Lease, LeaseRequest, Leased, ManualClock, MemoryStore, QueueStatus,
-    Record, RecordKey, Reference, Store, StoreError, Swept, TallyKey,
+    Batch, DeadJob, DirectoryBlobs, Lease, LeaseRequest, Leased, LocalRegistry, ManualClock, MemoryStore,
+    QueueStatus, Record, RecordKey, Reference, Store, StoreError, Swept, TallyKey,
 };
 use tower::ServiceExt;
 
@@ -39,6 +39,7 @@ impl Rig {
         let clock = Arc::new(ManualClock::default());
         let parts = EngineParts {
             store: store(clock.clone()),
+            registry: Arc::new(LocalRegistry::new(clock.clone())),
             blobs: Arc::new(DirectoryBlobs::open(dir.path()).unwrap()),
             clock: clock.clone(),
             fetcher: Arc::new(Nobody),
@@ -189,6 +190,7 @@ fn group(name: &str) -> GroupSettings {
         },
         queue_by_priority: false,
         max_age: Duration::from_secs(3600),
+        heartbeat_interval: None,
     }
 }
 

@@ -45,6 +45,9 @@ pub struct GatewaySection {
     /// Whether messages of high priority leave the queue first.
     #[serde(default)]
     pub queue_by_priority: bool,
+    /// How often the carrier is asked for a sign of life, where `outbound.heartbeat` says how.
+    #[serde(default = "default_heartbeat_interval")]
+    pub heartbeat_interval: Span,
 }
 
 /// A protocol that a gateway can speak.
@@ -125,6 +128,10 @@ fn default_max_age() -> Span {
     Span::secs(3 * 86_400)
 }
 
+fn default_heartbeat_interval() -> Span {
+    Span::secs(30)
+}
+
 /// The settings of a group, from the sections that hold them.
 pub fn group_settings(
     gateway: &GatewaySection,
@@ -155,5 +162,6 @@ pub fn group_settings(
         },
         queue_by_priority: gateway.queue_by_priority,
         max_age: gateway.max_age.0,
+        heartbeat_interval: Some(gateway.heartbeat_interval.0).filter(|every| !every.is_zero()),
     }
 }

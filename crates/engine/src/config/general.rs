@@ -5,7 +5,7 @@ use std::time::Duration;
 use mmsgw_domain::{ByteSize, GroupName, RetryPolicy, Span};
 use serde::Deserialize;
 
-use crate::EngineSettings;
+use crate::{EngineSettings, MissedHeartbeats};
 
 /// The section with its defaults, each with a comment: the reference.
 pub const GENERAL_DEFAULT: &str = include_str!("general.default.toml");
@@ -40,6 +40,12 @@ pub struct GeneralSection {
     pub report_delays: Vec<Span>,
     /// Looks at such a report.
     pub report_tries: u32,
+    /// An instance that has not been heard of for so long counts as dead.
+    pub instance_ttl: Span,
+    /// So many missed heartbeats in a row mean that the carrier is not there.
+    pub gateway_max_missed_heartbeats: u32,
+    /// What an instance does then.
+    pub on_missed_heartbeats: MissedHeartbeats,
 }
 
 impl Default for GeneralSection {
@@ -60,6 +66,9 @@ impl Default for GeneralSection {
             callback_tries: settings.callback_retry.max_tries,
             report_delays: spans(&settings.report_retry),
             report_tries: settings.report_retry.max_tries,
+            instance_ttl: Span(settings.instance_ttl),
+            gateway_max_missed_heartbeats: settings.max_missed_heartbeats,
+            on_missed_heartbeats: settings.on_missed_heartbeats,
         }
     }
 }
@@ -83,12 +92,15 @@ impl GeneralSection {
             callback_window: self.callback_window.max(1),
             callback_retry: policy(&self.callback_delays, self.callback_tries),
             report_retry: policy(&self.report_delays, self.report_tries),
+            instance_ttl: self.instance_ttl.0.max(SHORTEST_LEASE),
+            max_missed_heartbeats: self.gateway_max_missed_heartbeats.max(1),
+            on_missed_heartbeats: self.on_missed_heartbeats,
             ..EngineSettings::default()
         }
     }
 }
 
-/// Leases shorter than this would lapse between two extensions on a busy machine.
+/// Leases, and records of instances, shorter than this would lapse between two extensions on a busy machine.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -115,7 +127,7 @@ mod tests {
     fn the_reference_names_every_field() {
         let refusal = toml::from_str::<GeneralSection>("no_such = 1").unwrap_err().to_string();
         let fields: Vec<&str> = refusal.split('`').skip(3).step_by(2).collect();
-        assert!(fields.len() >= 13, "{refusal}");
+        assert!(fields.len() >= 16, "{refusal}");
         for field in fields {
             let named = GENERAL_DEFAULT.lines().any(|line| {
                 line.trim_start_matches("# ").split_once(" = ").is_some_and(|(key, _)| key == field)

@@ -5,6 +5,7 @@ mod callbacks;
 mod content;
 mod delivery;
 mod inbound;
+mod instances;
 mod isolation;
 mod reports;
 mod rig;

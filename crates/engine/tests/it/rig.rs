@@ -13,10 +13,10 @@ use mmsgw_domain::{
 };
 use mmsgw_engine::{
     Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts, EngineSettings,
-    FetchError, Fetcher, Gateway, Incoming, Notifier, Outbound, OutboundReport, PartDraft, Submission,
-    TemplateDraft, Unreadable, Verdict,
+    FetchError, Fetcher, Gateway, Incoming, InstanceIdentity, Notifier, Outbound, OutboundReport, PartDraft,
+    Submission, TemplateDraft, Unreadable, Verdict,
 };
-use mmsgw_store::{DirectoryBlobs, MemoryStore, Store};
+use mmsgw_store::{DirectoryBlobs, LocalRegistry, MemoryStore, Store};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Rig {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) registry: Arc<LocalRegistry>,
     pub(crate) app: Arc<App>,
     pub(crate) media: Arc<Media>,
     stop: CancellationToken,
@@ -39,9 +40,11 @@ impl Rig {
         let dir = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let registry = Arc::new(LocalRegistry::new(Arc::clone(&clock)));
         let (app, media) = (Arc::new(App::default()), Arc::new(Media::default()));
         let parts = EngineParts {
             store: Arc::clone(&store),
+            registry: registry.clone(),
             blobs: Arc::new(DirectoryBlobs::open(dir.path()).unwrap()),
             clock,
             fetcher: media.clone(),
@@ -59,12 +62,18 @@ impl Rig {
         Self {
             engine,
             store,
+            registry,
             app,
             media,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             _dir: dir,
         }
+    }
+
+    /// Has the workers take no more.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
     }
 
     /// Adds a group and starts its workers.
@@ -75,8 +84,9 @@ impl Rig {
         let carrier = Arc::new(Carrier::new(instance));
         let gateway: Arc<dyn Gateway> = carrier.clone();
         let group = self.engine.know_group(settings);
-        self.engine.run_group(&group, &gateway, &self.stop, &self.tasks);
-        self.engine.run_callbacks(&group, &gateway, &self.stop, &self.tasks);
+        let identity = InstanceIdentity::new(carrier.instance.clone(), "serve").speaking("MM7");
+        self.engine.run_group(&group, &gateway, identity.clone(), &self.stop, &self.tasks);
+        self.engine.run_callbacks(&group, identity, &self.stop, &self.tasks);
         carrier
     }
 
@@ -190,6 +200,7 @@ pub(crate) fn group_settings(name: &str) -> GroupSettings {
         },
         queue_by_priority: false,
         max_age: Duration::from_secs(3600),
+        heartbeat_interval: None,
     }
 }
 
@@ -229,6 +240,8 @@ pub(crate) struct Carrier {
     pub(crate) delay: Mutex<Duration>,
     pub(crate) told: Mutex<Vec<OutboundReport>>,
     pub(crate) answers: Mutex<Vec<AnswerJob>>,
+    /// Whether it gives a sign of life.
+    pub(crate) lives: Mutex<bool>,
 }
 
 pub(crate) enum Turn {
@@ -246,6 +259,7 @@ impl Carrier {
             delay: Mutex::default(),
             told: Mutex::default(),
             answers: Mutex::default(),
+            lives: Mutex::new(true),
         }
     }
 
@@ -282,6 +296,10 @@ impl Carrier {
 impl Gateway for Carrier {
     fn instance(&self) -> &InstanceId {
         &self.instance
+    }
+
+    async fn heartbeat(&self) -> Result<(), String> {
+        if *self.lives.lock() { Ok(()) } else { Err("no answer".to_owned()) }
     }
 
     async fn send(&self, outbound: &Outbound) -> Verdict {
