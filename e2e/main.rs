@@ -10,6 +10,7 @@ mod house;
 mod inbound;
 mod inbound_crash;
 mod isolation;
+mod many_reports;
 mod original_app;
 mod original_received;
 mod outbound_mm4;

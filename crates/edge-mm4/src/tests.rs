@@ -33,6 +33,7 @@ pub(crate) fn recipient(address: &str) -> Recipient {
         code: Code::OK,
         updated: NOW,
         peer_ref: None,
+        round: 0,
     }
 }
 

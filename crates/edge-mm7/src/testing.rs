@@ -41,6 +41,7 @@ fn recipient(address: &str, kind: RecipientKind) -> Recipient {
         code: Code::OK,
         updated: now(),
         peer_ref: None,
+        round: 0,
     }
 }
 

@@ -143,6 +143,8 @@ impl Translator {
             carrier_status,
             description: report.status_text.clone(),
             at: report.date.map(Timestamp::from_jiff),
+            places: None,
+            again: false,
         }
     }
 
@@ -162,6 +164,8 @@ impl Translator {
             carrier_status: report.mm_status.as_str().to_owned(),
             description: report.status_text.clone(),
             at: report.time_stamp.map(Timestamp::from_jiff),
+            places: None,
+            again: false,
         }
     }
 

@@ -303,13 +303,8 @@ impl Engine {
         });
         self.claim_revision(template, &message, &mut batch);
         self.queue_callbacks(&message, &scheduled, &mut batch);
-        batch.push(Write::Enqueue(NewJob {
-            id: JobId::generate(now),
-            queue: group.queue(QueueKind::Tx),
-            lane: lane(&group, message.priority),
-            due: template.content.earliest_delivery.unwrap_or(now).max(now),
-            job: Job::TransmitV1(TransmitJob { message: message.id }),
-        }));
+        let due = template.content.earliest_delivery.unwrap_or(now).max(now);
+        batch.push(transmission(&group, &message, (now, due)));
         batch.push(Write::NewMessage(message.clone()));
         Ok((message, batch))
     }
@@ -401,6 +396,7 @@ impl Engine {
                 code: Code::OK,
                 updated: now,
                 peer_ref: None,
+                round: 0,
             })
             .collect();
         if recipients.is_empty() { Err(Refusal::NoRecipient) } else { Ok(recipients) }
@@ -442,6 +438,17 @@ impl Engine {
 
 /// Claims remembered; forgetting them only costs a repeated claim.
 const MAX_CLAIMS: usize = 10_000;
+
+/// The job that hands a message to the carrier when it is `due`.
+pub(crate) fn transmission(group: &Group, message: &Message, (now, due): (Timestamp, Timestamp)) -> Write {
+    Write::Enqueue(NewJob {
+        id: JobId::generate(now),
+        queue: group.queue(QueueKind::Tx),
+        lane: lane(group, message.priority),
+        due,
+        job: Job::TransmitV1(TransmitJob { message: message.id }),
+    })
+}
 
 fn lane(group: &Group, priority: Option<Priority>) -> Lane {
     match priority {

@@ -13,6 +13,7 @@ use crate::content::ContentCache;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
 use crate::instance::{Instance, MissedHeartbeats};
+use crate::notes::Notes;
 use crate::turns::Turns;
 
 /// A handle to the engine; clones share one.
@@ -118,6 +119,7 @@ pub struct Core {
     pub(crate) instances: Mutex<Vec<Arc<Instance>>>,
     /// Cancelled when an instance wants this process to end.
     pub(crate) exit: CancellationToken,
+    pub(crate) notes: Notes,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
     pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
 }
@@ -145,6 +147,7 @@ impl Engine {
             settings,
             groups: Groups::default(),
             turns: Turns::default(),
+            notes: Notes::default(),
             instances: Mutex::default(),
             exit: CancellationToken::new(),
             claimed: Mutex::default(),

@@ -10,8 +10,8 @@
 //! state, the event, the end of the job and the callbacks, in one commit → `notify` posts them.
 //!
 //! In: `intake` keeps the raw octets as an RX job in one commit → `digest` has the gateway read them. A
-//! report on a message of ours becomes an event like those of `settle`. A message for our side is kept
-//! by `inbound`, told by `notify`, and what goes back to the carrier waits as EV jobs for `report`.
+//! report on a message of ours is judged by `hear` and becomes an event by `notes`, several of one message
+//! in one commit. A message for our side is kept by `inbound`, told by `notify`, and what goes back to the carrier waits as EV jobs for `report`.
 
 mod accept;
 pub mod config;
@@ -21,9 +21,11 @@ mod digest;
 mod engine;
 mod gateway;
 mod group;
+mod hear;
 mod inbound;
 mod instance;
 mod intake;
+mod notes;
 mod notify;
 mod pace;
 mod query;

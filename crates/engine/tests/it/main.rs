@@ -9,3 +9,4 @@ mod instances;
 mod isolation;
 mod reports;
 mod rig;
+mod slow_store;

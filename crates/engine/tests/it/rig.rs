@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::slow_store::SlowStore;
+
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -37,9 +39,17 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new() -> Self {
+        Self::on(Arc::new(MemoryStore::new(Arc::new(SystemClock))))
+    }
+
+    /// On a store whose every commit takes so long.
+    pub(crate) fn with_slow_store(pause: Duration) -> Self {
+        Self::on(Arc::new(SlowStore { store: MemoryStore::new(Arc::new(SystemClock)), pause }))
+    }
+
+    fn on(store: Arc<dyn Store>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
         let registry = Arc::new(LocalRegistry::new(Arc::clone(&clock)));
         let (app, media) = (Arc::new(App::default()), Arc::new(Media::default()));
         let parts = EngineParts {
