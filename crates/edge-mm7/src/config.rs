@@ -20,6 +20,7 @@ use url::Url;
 
 pub use check::SettingFault;
 
+pub use crate::digest::DigestAlgorithm;
 use crate::heartbeat::Heartbeat;
 
 /// A commented gateway file that names every setting and states the defaults.
@@ -123,7 +124,7 @@ pub enum AuthScheme {
 pub enum PasswordScheme {
     /// HTTP Basic (RFC 7617): the password itself.
     Basic,
-    /// HTTP Digest (RFC 7616) with SHA-256: proof of knowing it.
+    /// HTTP Digest (RFC 7616): proof of knowing it.
     Digest,
     /// Either of them.
     Both,
@@ -143,6 +144,8 @@ pub struct Inbound {
     pub password_file: Option<PathBuf>,
     /// How the password is shown.
     pub password_scheme: PasswordScheme,
+    /// Hashes offered for HTTP Digest, the best first. MD5 is for an MMSC that knows nothing better.
+    pub digest_algorithms: Vec<DigestAlgorithm>,
     /// Token that the MMSC shows (HTTP Bearer).
     pub bearer_token: Option<SecretString>,
     /// File that holds the token.
@@ -183,6 +186,7 @@ impl Default for Inbound {
             password: None,
             password_file: None,
             password_scheme: PasswordScheme::Basic,
+            digest_algorithms: vec![DigestAlgorithm::Sha256],
             bearer_token: None,
             bearer_token_file: None,
             client_certificates: Vec::new(),
@@ -600,6 +604,9 @@ mod tests {
             ("[inbound]\nclient_certificates = ['12:34']", Some("fingerprint")),
             ("[inbound]\npath = 'mm7'", Some("inbound.path")),
             ("[inbound]\npassword_scheme = 'digest'", Some("inbound.password_scheme")),
+            ("[inbound]\ndigest_algorithms = []", Some("inbound.digest_algorithms")),
+            ("[inbound]\ndigest_algorithms = ['MD5', 'MD5']", Some("inbound.digest_algorithms")),
+            ("[inbound]\ndigest_algorithms = ['SHA-256', 'MD5']", None),
             ("[inbound]\nreport_url = 'peer'", Some("inbound.report_url")),
             ("[inbound]\nreport_url = 'ftp://peer.example/'", Some("inbound.report_url")),
             ("[inbound]\nreport_url = 'http://u:p@peer.example/'", Some("credentials")),

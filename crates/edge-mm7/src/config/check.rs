@@ -87,6 +87,12 @@ impl Inbound {
         if self.password_scheme != PasswordScheme::Basic && self.username.is_none() {
             faults.add("inbound.password_scheme", "needs `username` and `password`");
         }
+        let algorithms = &self.digest_algorithms;
+        let repeats =
+            algorithms.iter().enumerate().any(|(at, algorithm)| algorithms[..at].contains(algorithm));
+        if algorithms.is_empty() || repeats {
+            faults.add("inbound.digest_algorithms", "needs each hash once: \"SHA-256\", \"MD5\" or both");
+        }
         if self.bearer_token.is_some() && self.bearer_token_file.is_some() {
             faults.add("inbound.bearer_token", "stands beside `bearer_token_file`; write one of them");
         }
