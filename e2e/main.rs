@@ -15,6 +15,7 @@ mod original_app;
 mod original_received;
 mod outbound_mm4;
 mod outbound_mm7;
+mod own_listener;
 mod postfix;
 mod readers;
 mod rig;

@@ -6,6 +6,7 @@
 mod check;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
@@ -13,7 +14,7 @@ use mmsgw_domain::{ByteSize, Span};
 use mmsgw_engine::config::{FeaturesSection, GatewaySection};
 use mmsgw_mm7::Namespace;
 use mmsgw_mm7::version::{BASE, KNOWN};
-use mmsgw_net::ClientTlsSettings;
+use mmsgw_net::{ClientTlsSettings, ServerTlsSettings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -158,6 +159,11 @@ pub struct Inbound {
     pub check_vaspid: bool,
     /// Refuse requests that state another MMSRelayServerID.
     pub relay_server_id: Option<String>,
+    /// Address and port of a listener of its own, instead of the one in the main file. Gateways that name
+    /// the same one share it, and differ by their paths.
+    pub host: Option<SocketAddr>,
+    /// Certificate of that listener; without it plain HTTP.
+    pub tls: Option<ServerTlsSettings>,
     /// A path of its own besides `/mmsgw/v1/mms/inbound/<group>`.
     pub path: Option<String>,
     /// Octets of the largest request taken.
@@ -193,6 +199,8 @@ impl Default for Inbound {
             allow: Vec::new(),
             check_vaspid: false,
             relay_server_id: None,
+            host: None,
+            tls: None,
             path: None,
             max_body: ByteSize(10_000_000),
             faults_with_200: false,
@@ -603,6 +611,10 @@ mod tests {
             ("connections = 0", Some("outbound.connections")),
             ("[inbound]\nclient_certificates = ['12:34']", Some("fingerprint")),
             ("[inbound]\npath = 'mm7'", Some("inbound.path")),
+            ("[inbound]\npath = '/mmsgw/v1/mms'", Some("belongs to the API")),
+            ("[inbound]\npath = '/mmsgw/v1/mms/inbound/carrier'", Some("needs no saying")),
+            ("[inbound]\nhost = '127.0.0.1:8443'\npath = '/'", None),
+            ("[inbound.tls]\ncert_file = 'a'\nkey_file = 'b'", Some("inbound.tls")),
             ("[inbound]\npassword_scheme = 'digest'", Some("inbound.password_scheme")),
             ("[inbound]\ndigest_algorithms = []", Some("inbound.digest_algorithms")),
             ("[inbound]\ndigest_algorithms = ['MD5', 'MD5']", Some("inbound.digest_algorithms")),

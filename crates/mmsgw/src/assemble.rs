@@ -10,7 +10,7 @@ use mmsgw_contract::Links;
 use mmsgw_domain::{Clock, InstanceId, SystemClock};
 use mmsgw_edge_callout::{Callout, Fetch};
 use mmsgw_edge_mm4::{Mm4Gateway, Mm4Settings, Routes, SmtpReceiver, watch_spool};
-use mmsgw_edge_mm7::{Mm7Gateway, Receiver};
+use mmsgw_edge_mm7::Mm7Gateway;
 use mmsgw_engine::config::Protocol;
 use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, InstanceIdentity};
 use mmsgw_net::tls::Alpn;
@@ -20,6 +20,7 @@ use mmsgw_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::carrier_http;
 use crate::config::{GatewaySettings, Settings, StorageKind};
 
 /// A gateway at work.
@@ -30,8 +31,8 @@ pub(crate) struct Running {
     pub(crate) ops: SocketAddr,
     /// Where carriers send mails, where a gateway speaks MM4.
     pub(crate) smtp: Option<SocketAddr>,
-    /// Where carriers post, where a gateway speaks MM7.
-    pub(crate) carrier_http: Option<SocketAddr>,
+    /// Where carriers post, by what it is called; first the listener of `[mm7rx]`, where it is needed.
+    pub(crate) carrier_http: Vec<(String, SocketAddr)>,
     listeners: Drain,
     workers: Workers,
     store: Arc<EmbeddedStore>,
@@ -44,10 +45,11 @@ struct Workers {
 
 impl Running {
     /// What listens where.
-    pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let optional = [("SMTP for carriers", self.smtp), ("HTTP for carriers", self.carrier_http)];
-        let mut all = vec![("API", self.api), ("health and metrics", self.ops)];
-        all.extend(optional.into_iter().filter_map(|(what, address)| Some((what, address?))));
+    pub(crate) fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        let named = |(what, address): (&str, SocketAddr)| (what.to_owned(), address);
+        let mut all: Vec<_> = [("API", self.api), ("health and metrics", self.ops)].map(named).into();
+        all.extend(self.smtp.map(|address| named(("SMTP for carriers", address))));
+        all.extend(self.carrier_http.iter().cloned());
         all
     }
 
@@ -151,15 +153,6 @@ fn run_gateway(engine: &Engine, settings: &GatewaySettings, workers: &Workers) -
     Ok(())
 }
 
-/// The doors for the posts of all carriers that speak MM7.
-fn receivers(settings: &Settings) -> anyhow::Result<Vec<Receiver>> {
-    let mm7 = settings.gateways.iter().filter_map(|gateway| match gateway {
-        GatewaySettings::Mm7(mm7) => Some(mm7),
-        GatewaySettings::Mm4(_) => None,
-    });
-    mm7.map(|s| Receiver::new(s).with_context(|| format!("gateway {}", s.gateway.name))).collect()
-}
-
 fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
@@ -196,23 +189,18 @@ impl Doors {
         Ok(Some(address))
     }
 
-    fn open_carrier_http(&mut self, settings: &Settings) -> anyhow::Result<Option<SocketAddr>> {
-        if !settings.speaks(Protocol::Mm7) {
-            return Ok(None);
+    fn open_carrier_http(&mut self, settings: &Settings) -> anyhow::Result<Vec<(String, SocketAddr)>> {
+        let mut opened = Vec::new();
+        for wanted in carrier_http::listeners(settings) {
+            let tls = wanted.tls.map(|tls| ServerTls::load(tls, Alpn::Http)).transpose();
+            let tls = tls.with_context(|| format!("{}: tls", wanted.name()))?;
+            let (listener, address) = bind(wanted.listen).with_context(|| wanted.name())?;
+            let router = mmsgw_edge_mm7::router(self.engine.clone(), wanted.receivers()?);
+            let (limits, drain) = (settings.mm7rx.limits(), self.listeners.child());
+            self.listeners.spawn(serve_http(listener, tls.map(Arc::new), limits, drain, router));
+            opened.push((wanted.name(), address));
         }
-        let section = &settings.mm7rx;
-        let tls = section
-            .tls
-            .as_ref()
-            .map(|tls| ServerTls::load(tls, Alpn::Http))
-            .transpose()
-            .context("mm7rx.tls")?;
-        let (listener, address) = bind(section.listen).context("mm7rx.listen")?;
-        let router = mmsgw_edge_mm7::router(self.engine.clone(), receivers(settings)?);
-        let serving =
-            serve_http(listener, tls.map(Arc::new), section.limits(), self.listeners.child(), router);
-        self.listeners.spawn(serving);
-        Ok(Some(address))
+        Ok(opened)
     }
 
     fn open_ops(&mut self, settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<SocketAddr> {
@@ -226,8 +214,9 @@ impl Doors {
 
     async fn open_api(&mut self, settings: &Settings, links: Links) -> anyhow::Result<SocketAddr> {
         let mut router = mmsgw_edge_api::router(self.engine.clone(), &settings.api, links)?;
-        if settings.mm7rx.on_api && settings.speaks(Protocol::Mm7) {
-            router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), receivers(settings)?));
+        let shared = carrier_http::listeners(settings).into_iter().find(|l| l.owners.is_none());
+        if let Some(carriers) = shared.filter(|_| settings.mm7rx.on_api) {
+            router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), carriers.receivers()?));
         }
         let serving = mmsgw_edge_api::serve(router, &settings.api, &self.listeners).await;
         Ok(serving.context("api.listen")?.address)

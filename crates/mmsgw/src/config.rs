@@ -265,6 +265,7 @@ impl Settings {
         for fault in self.mm4rx.check() {
             faults.add(format!("mm4rx.{fault}"));
         }
+        crate::carrier_http::conflicts(self).into_iter().for_each(|conflict| faults.add(conflict));
         if let Err(fault) = self.api.check() {
             faults.add(fault.to_string());
         }
@@ -280,8 +281,8 @@ impl Settings {
         if self.speaks(Protocol::Mm4) {
             lines.push(format!("SMTP for carriers on {}", self.mm4rx.listen));
         }
-        if self.speaks(Protocol::Mm7) {
-            lines.push(format!("HTTP for carriers on {}", self.mm7rx.listen));
+        for listener in crate::carrier_http::listeners(self) {
+            lines.push(format!("{} on {}", listener.name(), listener.listen));
         }
         for gateway in &self.gateways {
             let (protocol, remote) = gateway.remote();

@@ -3,6 +3,9 @@
 use super::{Addressing, AuthScheme, Inbound, Mm7Settings, Outbound, PasswordScheme, fingerprint};
 use mmsgw_engine::config::Protocol;
 
+/// Where every receiver is found by its group.
+const CARRIERS: &str = "/mmsgw/v1/mms/inbound/";
+
 /// Something that is wrong with a setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {why}")]
@@ -103,6 +106,13 @@ impl Inbound {
         let path = self.path.as_deref().unwrap_or("/");
         if !path.starts_with('/') || !path.bytes().all(|b| b.is_ascii_graphic() && !b"{}*?#".contains(&b)) {
             faults.add("inbound.path", format!("`{path}` is no path: it starts with / and holds no {{}}*?#"));
+        } else if path.starts_with(CARRIERS) {
+            faults.add("inbound.path", format!("`{CARRIERS}<group>` is served anyway and needs no saying"));
+        } else if path.starts_with("/mmsgw/") {
+            faults.add("inbound.path", format!("`{path}` belongs to the API; take one outside of /mmsgw/"));
+        }
+        if self.tls.is_some() && self.host.is_none() {
+            faults.add("inbound.tls", "is for a listener of its own; say where in `host`");
         }
         if self.max_body.0 == 0 {
             faults.add("inbound.max_body", "must not be 0");

@@ -36,7 +36,7 @@ impl World {
         let settings = settings(directory.path(), &simulator, events_url, received_url)?;
         let running = assemble::start(settings).await?;
         let smtp = running.smtp.context("no SMTP receiver")?;
-        let carrier_http = running.carrier_http.context("no HTTP receiver for carriers")?;
+        let carrier_http = running.carrier_http.first().context("no HTTP receiver for carriers")?.1;
         simulator.set_targets(Targets {
             mm7_report_url: Some(format!("http://{carrier_http}/mmsgw/v1/mms/inbound/{MM7_GROUP}")),
             mm4_report_addr: Some(smtp.to_string()),
@@ -80,11 +80,14 @@ impl World {
         self.directory.path()
     }
 
-    pub(super) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+    pub(super) fn addresses(&self) -> Vec<(String, SocketAddr)> {
         let mut all = self.running.addresses();
-        all.push(("carrier, MM7", self.simulator.mm7_addr));
-        all.push(("carrier, MM4", self.simulator.mm4_addr));
-        all.push(("carrier, control", self.simulator.control_addr));
+        let ours = [
+            ("MM7", self.simulator.mm7_addr),
+            ("MM4", self.simulator.mm4_addr),
+            ("control", self.simulator.control_addr),
+        ];
+        all.extend(ours.map(|(what, address)| (format!("carrier, {what}"), address)));
         all
     }
 
