@@ -69,6 +69,11 @@ impl InstanceId {
         Self(format!("{group}:{gateway}:{host}:{pid}").into())
     }
 
+    /// A process that runs no instance of a group: `*:role:hostname:pid`.
+    pub fn of_process(role: &str, host: &str, pid: u32) -> Self {
+        Self(format!("*:{role}:{host}:{pid}").into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -16,6 +16,8 @@ use mmsgw_engine::config::{GeneralSection, Protocol, group_settings};
 use serde::Deserialize;
 
 use crate::carrier_http::CarrierHttpSettings;
+use crate::roles::{Role, Roles};
+use crate::storage::StorageSection;
 use crate::telemetry::LogSection;
 
 /// The reference of a gateway file for MM4.
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) mm4rx: ReceiverSettings,
     pub(crate) mm7rx: CarrierHttpSettings,
     pub(crate) gateways: Vec<GatewaySettings>,
+    /// Whether this process has no operations listener.
+    pub(crate) without_ops: bool,
 }
 
 /// The main file as it stands.
@@ -52,45 +56,6 @@ struct MainFile {
     media: FetchSettings,
     mm4rx: ReceiverSettings,
     mm7rx: CarrierHttpSettings,
-}
-
-/// Sections `[message_storage]` and `[queue_storage]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct StorageSection {
-    /// What keeps the data.
-    pub(crate) kind: StorageKind,
-    /// Where the embedded store keeps them.
-    pub(crate) directory: PathBuf,
-    /// Where media are; `media` below `directory` unless said otherwise.
-    pub(crate) media_directory: Option<PathBuf>,
-}
-
-impl StorageSection {
-    /// The same with directories taken from `base`, where they are relative.
-    fn at(self, base: &Path) -> Self {
-        let media_directory = self.media_directory.map(|media| base.join(media));
-        Self { directory: base.join(self.directory), media_directory, ..self }
-    }
-
-    /// Where media are.
-    pub(crate) fn media(&self) -> PathBuf {
-        self.media_directory.clone().unwrap_or_else(|| self.directory.join("media"))
-    }
-}
-
-/// What keeps the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum StorageKind {
-    /// A file on this host, owned by this process.
-    Embedded,
-}
-
-impl Default for StorageSection {
-    fn default() -> Self {
-        Self { kind: StorageKind::Embedded, directory: "mmsgw-data".into(), media_directory: None }
-    }
 }
 
 /// One gateway file.
@@ -192,14 +157,48 @@ impl Settings {
     /// # Errors
     /// All faults found, not only the first.
     pub(crate) fn load(path: &Path) -> Result<Self, Faults> {
+        Self::load_with(path, None)
+    }
+
+    /// Reads the main file and these gateway files, instead of those in the directory that it names.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn load_with(path: &Path, gateway_files: Option<&[PathBuf]>) -> Result<Self, Faults> {
         let mut faults = Collector { faults: Vec::new(), file: path.to_owned() };
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
         let main: MainFile = read(path, &mut faults).unwrap_or_default();
-        let directory = base.join(main.gateways.as_deref().unwrap_or(Path::new("gateways")));
-        let gateways = read_gateways(&directory, &mut faults);
+        let gateways = match gateway_files {
+            Some(files) => files.iter().filter_map(|file| read_gateway(file, &mut faults)).collect(),
+            None => {
+                let directory = base.join(main.gateways.as_deref().unwrap_or(Path::new("gateways")));
+                read_gateways(&directory, &mut faults)
+            }
+        };
         faults.file = path.to_owned();
         let settings = Self::compose(main, gateways, &base, &mut faults);
         if faults.faults.is_empty() { Ok(settings) } else { Err(Faults(faults.faults)) }
+    }
+
+    /// What does not go together with the roles of a process.
+    ///
+    /// # Errors
+    /// All faults found.
+    pub(crate) fn fits(&self, roles: &Roles, path: &Path) -> Result<(), Faults> {
+        let mut faults = Collector { faults: Vec::new(), file: path.to_owned() };
+        if *roles != Roles::all() && !self.storage.is_shared() {
+            faults.add(
+                "message_storage.kind: the embedded store belongs to one process, which has to have all roles: \
+                 use `mmsgw serve`, or a storage that processes can share",
+            );
+        }
+        if roles.include(Role::Gateway) {
+            if self.gateways.is_empty() && *roles != Roles::all() {
+                faults.add("no gateway file says which carrier this process is for");
+            }
+            self.check_groups(&mut faults);
+        }
+        if faults.faults.is_empty() { Ok(()) } else { Err(Faults(faults.faults)) }
     }
 
     /// Settings from texts instead of files: the main file, and the gateway files with their names.
@@ -234,6 +233,7 @@ impl Settings {
             mm4rx: main.mm4rx,
             mm7rx: main.mm7rx,
             gateways,
+            without_ops: false,
         };
         settings.check(faults);
         settings
@@ -242,13 +242,6 @@ impl Settings {
     /// Faults that only show when everything is seen together.
     fn check(&self, faults: &mut Collector) {
         let groups: Vec<&GroupName> = self.gateways.iter().map(GatewaySettings::group).collect();
-        for (index, group) in groups.iter().enumerate() {
-            if groups[..index].contains(group) {
-                faults.add(format!(
-                    "the group `{group}` has two gateway files; one process runs one instance of a group"
-                ));
-            }
-        }
         if let Some(default) = self.general.default_gateway.as_ref().filter(|d| !groups.contains(d)) {
             faults.add(format!("general.default_gateway: no gateway file has the group `{default}`"));
         }
@@ -271,10 +264,22 @@ impl Settings {
         }
     }
 
+    /// Groups that one process cannot run.
+    fn check_groups(&self, faults: &mut Collector) {
+        let groups: Vec<&GroupName> = self.gateways.iter().map(GatewaySettings::group).collect();
+        for (index, group) in groups.iter().enumerate() {
+            if groups[..index].contains(group) {
+                faults.add(format!(
+                    "the group `{group}` has two gateway files; one process runs one instance of a group"
+                ));
+            }
+        }
+    }
+
     /// A line for each thing that would be started.
     pub(crate) fn summary(&self) -> Vec<String> {
         let mut lines = vec![
-            format!("data in {}", self.storage.directory.display()),
+            self.storage.describe(),
             format!("API on {}", self.api.listen),
             format!("operations on {}", self.ops.listen),
         ];
@@ -339,13 +344,20 @@ fn read_gateways(directory: &Path, faults: &mut Collector) -> Vec<GatewaySetting
     files.sort();
     let mut gateways = Vec::new();
     for file in files {
-        faults.file.clone_from(&file);
-        match std::fs::read_to_string(&file) {
-            Ok(text) => gateways.extend(parse_gateway(&text, faults)),
-            Err(error) => faults.add(format!("cannot be read: {error}")),
-        }
+        gateways.extend(read_gateway(&file, faults));
     }
     gateways
+}
+
+fn read_gateway(file: &Path, faults: &mut Collector) -> Option<GatewaySettings> {
+    file.clone_into(&mut faults.file);
+    match std::fs::read_to_string(file) {
+        Ok(text) => parse_gateway(&text, faults),
+        Err(error) => {
+            faults.add(format!("cannot be read: {error}"));
+            None
+        }
+    }
 }
 
 /// Just enough of a gateway file to know whose it is.
@@ -472,12 +484,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_together_is_told() {
-        let fault = load("general.default_gateway = 'GW02'", &[("a", MM7.to_owned()), ("b", MM7.to_owned())])
-            .unwrap_err();
-        assert!(
-            fault.contains("`GW01` has two gateway files")
-                && fault.contains("no gateway file has the group `GW02`")
-        );
+        let fault = load("general.default_gateway = 'GW02'", &[("a", MM7.to_owned())]).unwrap_err();
+        assert!(fault.contains("no gateway file has the group `GW02`"), "{fault}");
+        let twice = load("", &[("a", MM7.to_owned()), ("b", MM7.to_owned())]).unwrap();
+        let fault = twice.fits(&Roles::all(), Path::new("main")).unwrap_err().to_string();
+        assert!(fault.contains("`GW01` has two gateway files"), "{fault}");
+        let fault = twice.fits(&Roles::of(&[Role::Api]), Path::new("main")).unwrap_err().to_string();
+        assert!(fault.contains("use `mmsgw serve`") && !fault.contains("two gateway files"), "{fault}");
         let settings = load("", &[("a", MM7.to_owned())]).unwrap();
         assert_eq!(settings.storage.directory, Path::new("/base/mmsgw-data"));
         assert!(
