@@ -4,12 +4,14 @@
 mod api;
 mod application;
 pub(crate) mod crash;
+pub(crate) mod fleet;
 mod gateway;
 pub(crate) mod letters;
 mod media;
 mod outside;
 mod postfix;
 pub(crate) mod python;
+pub(crate) mod redis;
 mod world;
 
 use std::time::{Duration, Instant};

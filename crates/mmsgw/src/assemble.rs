@@ -80,8 +80,9 @@ impl Running {
 /// # Errors
 /// What cannot be opened, bound or read, with its name.
 pub(crate) async fn start(settings: Settings, roles: Roles) -> anyhow::Result<Running> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let storage = Storage::open(&settings.storage, &clock)?;
+    let own_clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let storage = Storage::open(&settings.storage, &own_clock).await?;
+    let clock = Arc::clone(&storage.clock);
     let links = links(&settings);
     let engine = make_engine(&settings, &clock, &storage, &links)?;
     let workers = Workers { stop: CancellationToken::new(), tasks: TaskTracker::new() };

@@ -220,7 +220,7 @@ impl Settings {
     fn compose(main: MainFile, gateways: Vec<GatewaySettings>, base: &Path, faults: &mut Collector) -> Self {
         let storage = main.message_storage.at(base);
         let queue = main.queue_storage.map(|queue| queue.at(base));
-        if queue.is_some_and(|queue| queue != storage) {
+        if queue.is_some_and(|queue| !queue.is_same_place(&storage)) {
             faults.add("queue_storage: must be the same as message_storage; leave the section out");
         }
         let settings = Self {
@@ -398,13 +398,16 @@ gateways = \"gateways\"
 
 # What keeps messages and queues.
 [message_storage]
-# `embedded`: a file on this host, owned by one process.
+# `embedded`: a file on this host, owned by one process. `redis`: Redis or Valkey, shared by processes on many hosts.
 kind = \"embedded\"
-# Where; beside this file unless absolute.
+# Where the embedded store is; beside this file unless absolute.
 directory = \"mmsgw-data\"
-# Where media are; absent: in `media` below `directory`.
+# Where media are; absent: in `media` below `directory`. With `redis` all processes need the same media: a directory that
+# hosts share, which may have another name on each.
 #media_directory = \"/var/lib/mmsgw/media\"
+";
 
+const LOG: &str = "\
 # Logs go to standard error.
 [log]
 # error, warn, info, debug, trace, or a filter by room such as `info,mmsgw_edge_mm4=debug`.
@@ -417,6 +420,11 @@ format = \"text\"
 pub(crate) fn main_reference() -> String {
     [
         MAIN_HEAD.to_owned(),
+        nest(
+            "message_storage.redis",
+            &format!("# The servers, with kind = \"redis\".\n\n{}", mmsgw_store_redis::CONFIG_DEFAULT),
+        ),
+        LOG.to_owned(),
         mmsgw_engine::config::GENERAL_DEFAULT.to_owned(),
         mmsgw_edge_api::DEFAULT_SETTINGS.to_owned(),
         mmsgw_edge_ops::CONFIG_DEFAULT.to_owned(),
