@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rung of each crate, and the crates beside it that it may use all the same.
-const LADDER: [(&str, u8, &[&str]); 17] = [
+const LADDER: [(&str, u8, &[&str]); 18] = [
     ("mime", 0, &[]),
     ("smtp", 0, &[]),
     ("mm4", 0, &["mime"]),
@@ -15,6 +15,7 @@ const LADDER: [(&str, u8, &[&str]); 17] = [
     ("store", 2, &[]),
     ("contract", 2, &[]),
     ("store-embedded", 2, &["store"]),
+    ("store-s3", 2, &["store"]),
     ("engine", 3, &[]),
     ("edge-api", 4, &[]),
     ("edge-ops", 4, &[]),
@@ -26,14 +27,16 @@ const LADDER: [(&str, u8, &[&str]); 17] = [
 ];
 
 /// Outside crates that only these rooms may use.
-const FENCES: [(&str, &[&str]); 4] = [
+const FENCES: [(&str, &[&str]); 5] = [
     ("rusqlite", &["store-embedded"]),
+    ("object_store", &["store-s3"]),
     (
         "tokio",
         &[
             "net",
             "store",
             "store-embedded",
+            "store-s3",
             "engine",
             "edge-api",
             "edge-ops",
@@ -45,7 +48,7 @@ const FENCES: [(&str, &[&str]); 4] = [
         ],
     ),
     ("axum", &["edge-api", "edge-ops", "edge-mm7", "mmsc-sim", "mmsgw"]),
-    ("reqwest", &["net", "edge-callout", "edge-mm7", "mmsc-sim"]),
+    ("reqwest", &["net", "store-s3", "edge-callout", "edge-mm7", "mmsc-sim"]),
 ];
 
 fn root() -> PathBuf {
