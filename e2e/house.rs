@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rung of each crate, and the crates beside it that it may use all the same.
-const LADDER: [(&str, u8, &[&str]); 18] = [
+const LADDER: [(&str, u8, &[&str]); 19] = [
     ("mime", 0, &[]),
     ("smtp", 0, &[]),
     ("mm4", 0, &["mime"]),
@@ -16,6 +16,7 @@ const LADDER: [(&str, u8, &[&str]); 18] = [
     ("contract", 2, &[]),
     ("store-embedded", 2, &["store"]),
     ("store-s3", 2, &["store"]),
+    ("store-redis", 2, &["store"]),
     ("engine", 3, &[]),
     ("edge-api", 4, &[]),
     ("edge-ops", 4, &[]),
@@ -27,9 +28,10 @@ const LADDER: [(&str, u8, &[&str]); 18] = [
 ];
 
 /// Outside crates that only these rooms may use.
-const FENCES: [(&str, &[&str]); 5] = [
+const FENCES: [(&str, &[&str]); 6] = [
     ("rusqlite", &["store-embedded"]),
     ("object_store", &["store-s3"]),
+    ("redis", &["store-redis"]),
     (
         "tokio",
         &[
@@ -37,6 +39,7 @@ const FENCES: [(&str, &[&str]); 5] = [
             "store",
             "store-embedded",
             "store-s3",
+            "store-redis",
             "engine",
             "edge-api",
             "edge-ops",
