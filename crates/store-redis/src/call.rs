@@ -22,6 +22,7 @@ pub(crate) enum Program {
     Announce,
     Instances,
     Turns,
+    Owed,
 }
 
 /// All scripts with their digests.
@@ -48,7 +49,7 @@ macro_rules! source {
 }
 
 /// In the order of [`Program`].
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     source!("commit"),
     source!("lease"),
     source!("extend"),
@@ -62,6 +63,7 @@ const SOURCES: [&str; 13] = [
     source!("announce"),
     source!("instances"),
     source!("turns"),
+    source!("owed"),
 ];
 
 /// One request.

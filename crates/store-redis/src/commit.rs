@@ -5,16 +5,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
 use mmsgw_store::StoreError;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::call::{Answer, Call, Program};
+use crate::debt::Debt;
 use crate::link::{Confirmation, Link, unavailable};
-use crate::mark;
-use crate::plan::{Part, Plan};
+use crate::plan::Part;
 
 /// Hands batches to the server.
 pub(crate) struct Committer {
@@ -49,67 +48,54 @@ impl Committer {
         Self { asks, changes, confirmation, lanes, max_round, rings, look_first }
     }
 
-    /// Does what a plan says. Several parts are checked first, all of them; then they are done by turns.
-    pub(crate) async fn carry_out(&self, plan: Plan, now: &[u8]) -> Result<(), StoreError> {
-        let Plan { parts, refusal, .. } = plan;
-        if refusal.is_some() || parts.len() > 1 {
-            self.check(&parts, now).await?;
+    /// The first check of a part that fails, by its place in the whole batch.
+    pub(crate) async fn check(
+        &self,
+        part: &Part,
+        now: &[u8],
+    ) -> Result<Option<(usize, StoreError)>, StoreError> {
+        if part.checks.is_empty() {
+            return Ok(None);
         }
-        if let Some(refusal) = refusal {
-            return Err(refusal);
-        }
-        let mut parts = parts.into_iter().peekable();
-        while let Some(first) = parts.next() {
-            let turn = first.turn;
-            let mut together = vec![first];
-            while let Some(next) = parts.next_if(|part| part.turn == turn) {
-                together.push(next);
-            }
-            try_join_all(together.iter().map(|part| self.change(part, now))).await?;
-        }
-        Ok(())
+        let args = self.args(part.mark, now, b"0", [&part.checks[..], &[]]);
+        let call = Call::Script { program: Program::Commit, keys: part.keys.clone(), args, repeated: None };
+        failed(part, self.asks.ask(&part.keys[0], call).await?)
     }
 
-    async fn check(&self, parts: &[Part], now: &[u8]) -> Result<(), StoreError> {
-        let checks = parts.iter().filter(|part| !part.checks.is_empty()).map(|part| async move {
-            let answer = self.asks.ask(&part.keys[0], self.call(part, now, false)).await?;
-            failed(part, answer)
-        });
-        let mut first = None;
-        for found in join_all(checks).await {
-            if let Some((order, error)) = found?
-                && first.as_ref().is_none_or(|(before, _)| order < *before)
-            {
-                first = Some((order, error));
-            }
-        }
-        first.map_or(Ok(()), |(_, error)| Err(error))
+    /// Does a part, whole or not at all.
+    pub(crate) async fn change(&self, part: &Part, now: &[u8]) -> Result<(), StoreError> {
+        let repeated: &[u8] = if self.look_first { b"1" } else { b"0" };
+        let args = self.args(part.mark, now, repeated, [&part.checks, &part.changes]);
+        let call =
+            Call::Script { program: Program::Commit, keys: part.keys.clone(), args, repeated: Some(2) };
+        let answer = self.send(&part.place, call).await?;
+        failed(part, answer)?.map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    async fn change(&self, part: &Part, now: &[u8]) -> Result<(), StoreError> {
+    /// Does what may have been done before, as far as it still makes sense.
+    pub(crate) async fn make_up(&self, debt: Debt, now: &[u8]) -> Result<(), StoreError> {
+        let args = self.args(debt.mark, now, b"2", [&debt.changes, &[]]);
+        let call = Call::Script { program: Program::Commit, keys: debt.keys, args, repeated: None };
+        self.send(&debt.place, call).await.map(|_| ())
+    }
+
+    fn args(&self, mark: [u8; 16], now: &[u8], repeated: &[u8], operations: [&[Vec<u8>]; 2]) -> Vec<Vec<u8>> {
+        let head = [now.to_vec(), mark.to_vec(), repeated.to_vec(), self.rings.clone().into_bytes()];
+        head.into_iter().chain(operations.concat()).collect()
+    }
+
+    /// Sends a call by the lane of its place.
+    async fn send(&self, place: &str, call: Call) -> Result<Answer, StoreError> {
         let deadline = self.changes.deadline();
         let (reply, answer) = oneshot::channel();
-        let pending = Pending { call: self.call(part, now, true), deadline, reply };
-        let lane = self.lane(&part.place);
+        let pending = Pending { call, deadline, reply };
+        let lane = self.lane(place);
         // The round ends by itself; this is for one that came late into a full lane.
         let in_time = timeout_at(deadline + LATE, async {
             lane.send(pending).await.map_err(|_| unavailable("the store is closed"))?;
             answer.await.map_err(|_| unavailable("the store is closed"))?
         });
-        let answer =
-            in_time.await.unwrap_or_else(|_| Err(unavailable("the server did not answer in time")))?;
-        failed(part, answer)?.map_or(Ok(()), |(_, error)| Err(error))
-    }
-
-    fn call(&self, part: &Part, now: &[u8], with_changes: bool) -> Call {
-        let mark = mark::mark().to_vec();
-        let repeated = if self.look_first && with_changes { b"1".to_vec() } else { b"0".to_vec() };
-        let mut args = vec![now.to_vec(), mark, repeated, self.rings.clone().into_bytes()];
-        args.extend_from_slice(&part.checks);
-        if with_changes {
-            args.extend_from_slice(&part.changes);
-        }
-        Call::Script { program: Program::Commit, keys: part.keys.clone(), args, repeated: Some(2) }
+        in_time.await.unwrap_or_else(|_| Err(unavailable("the server did not answer in time")))
     }
 
     /// The lane to a place. It ends with the store.

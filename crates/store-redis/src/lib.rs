@@ -15,6 +15,7 @@ mod call;
 mod commit;
 mod condition;
 mod config;
+mod debt;
 mod keys;
 mod link;
 mod mark;
@@ -24,9 +25,10 @@ mod record;
 mod registry;
 mod ring;
 mod servers;
+mod side;
 mod time;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,26 +45,21 @@ use mmsgw_store::{
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::call::{Answer, Call, Program, Programs};
-use crate::commit::Committer;
-use crate::condition::Condition;
+use crate::call::{Answer, Call, Program};
 pub use crate::config::{CONFIG_DEFAULT, Durability, RedisMode, RedisSettings, RedisTlsSettings};
-use crate::keys::Layout;
-use crate::link::{Link, unavailable};
+use crate::link::unavailable;
 use crate::plan::Plan;
 use crate::ring::Bell;
-use crate::servers::Servers;
+use crate::side::Side;
 pub use crate::time::RedisClock;
 use crate::time::ServerClock;
 
 /// A store that many processes on many hosts share.
 pub struct RedisStore {
-    settings: RedisSettings,
-    layout: Layout,
-    together: bool,
-    /// For all that waits for nothing: reads, leases, checks.
-    link: Arc<Link>,
-    committer: Committer,
+    /// Where messages are, and all else that is no job.
+    messages: Arc<Side>,
+    /// Where queues are: the same server, or another one.
+    queues: Arc<Side>,
     bell: Arc<Bell>,
     signals: Arc<QueueSignals>,
     clock: Arc<dyn Clock>,
@@ -71,7 +68,6 @@ pub struct RedisStore {
     groups: Mutex<Groups>,
     /// Where messages are that were met lately.
     homes: Mutex<HashMap<MessageId, GroupName>>,
-    warnings: Mutex<BTreeSet<String>>,
     _stop: DropGuard,
 }
 
@@ -90,30 +86,35 @@ impl RedisStore {
     /// [`StoreError::Unusable`] where settings, credentials or the server's version or durability do not fit;
     /// [`StoreError::Unavailable`] where no server answers in time.
     pub async fn connect(settings: &RedisSettings, clock: RedisClock) -> Result<Self, StoreError> {
-        let servers = Arc::new(Servers::new(settings)?);
-        let programs = Arc::new(Programs::new());
-        let link = || Arc::new(Link::new(Arc::clone(&servers), Arc::clone(&programs), settings.timeout.0));
-        let (asks, changes) = (link(), link());
-        let layout = Layout::new(&settings.key_prefix);
+        let side = Arc::new(Side::connect(settings).await?);
+        Self::on((Arc::clone(&side), side), clock).await
+    }
+
+    /// Connects to two servers, one for messages and one for queues. A batch that concerns both is done on the first
+    /// one, which remembers what it owes the second until that is done as well; [`Store::sweep`] makes up for what a
+    /// process that died left owing.
+    ///
+    /// # Errors
+    /// As [`RedisStore::connect`].
+    pub async fn connect_two(
+        messages: &RedisSettings,
+        queues: &RedisSettings,
+        clock: RedisClock,
+    ) -> Result<Self, StoreError> {
+        let (messages, queues) = (Side::connect(messages).await?, Side::connect(queues).await?);
+        Self::on((Arc::new(messages), Arc::new(queues)), clock).await
+    }
+
+    async fn on((messages, queues): (Arc<Side>, Arc<Side>), clock: RedisClock) -> Result<Self, StoreError> {
         let server_clock = Arc::new(ServerClock::default());
         let (clock, server_clock): (Arc<dyn Clock>, _) = match clock {
             RedisClock::Given(clock) => (clock, None),
             RedisClock::Server => (Arc::<ServerClock>::clone(&server_clock), Some(server_clock)),
         };
-        let conditions = ask_conditions(&asks, &layout, servers.are_one()).await?;
-        let mut warnings = BTreeSet::new();
-        let mut confirmation = None;
-        for condition in &conditions {
-            warnings.append(&mut condition.warnings(settings));
-            confirmation = condition.confirmation(settings)?.or(confirmation);
-        }
-        for warning in &warnings {
-            tracing::warn!(servers = ?settings.servers, "{warning}");
-        }
         let signals = Arc::new(QueueSignals::new(Arc::clone(&clock)));
         let bell = Arc::new(Bell {
-            servers: Arc::clone(&servers),
-            layout: layout.clone(),
+            servers: Arc::clone(&queues.servers),
+            layout: queues.layout.clone(),
             signals: Arc::clone(&signals),
             clock: Arc::clone(&clock),
             queues: Mutex::default(),
@@ -122,22 +123,15 @@ impl RedisStore {
             bell.subscribe().await.map_err(|e| unavailable(&format!("cannot subscribe: {e}")))?;
         let stop = CancellationToken::new();
         tokio::spawn(Arc::clone(&bell).listen(subscribed, stop.clone()));
-        let together = servers.are_one();
-        let links = (Arc::clone(&asks), changes);
-        let committer = Committer::new(links, confirmation, settings.max_round, layout.rings(), !together);
         let store = Self {
-            settings: settings.clone(),
-            layout,
-            together,
-            link: asks,
-            committer,
+            messages,
+            queues,
             bell,
             signals,
             clock,
             server_clock,
             groups: Mutex::default(),
             homes: Mutex::default(),
-            warnings: Mutex::new(warnings),
             _stop: stop.drop_guard(),
         };
         store.read_clock().await?;
@@ -146,7 +140,9 @@ impl RedisStore {
 
     /// What an operator should know about the servers, a sentence each: as it was at the last [`RedisStore::health`].
     pub fn warnings(&self) -> Vec<String> {
-        self.warnings.lock().iter().cloned().collect()
+        let mut warnings = self.messages.warnings();
+        warnings.extend(self.queues.warnings());
+        warnings.into_iter().collect()
     }
 
     /// Whether the servers answer; looks for [`RedisStore::warnings`] anew.
@@ -154,14 +150,8 @@ impl RedisStore {
     /// # Errors
     /// [`StoreError::Unavailable`] where a server does not answer in time.
     pub async fn health(&self) -> Result<(), StoreError> {
-        let conditions = ask_conditions(&self.link, &self.layout, self.together).await?;
-        let warnings = conditions.iter().flat_map(|condition| condition.warnings(&self.settings)).collect();
-        let mut known = self.warnings.lock();
-        for news in BTreeSet::difference(&warnings, &known) {
-            tracing::warn!(servers = ?self.settings.servers, "{news}");
-        }
-        *known = warnings;
-        Ok(())
+        self.messages.health().await?;
+        if self.is_split() { self.queues.health().await } else { Ok(()) }
     }
 
     /// The time that this store lives by.
@@ -169,9 +159,14 @@ impl RedisStore {
         Arc::clone(&self.clock)
     }
 
+    fn is_split(&self) -> bool {
+        !Arc::ptr_eq(&self.messages, &self.queues)
+    }
+
     async fn read_clock(&self) -> Result<(), StoreError> {
         let Some(clock) = &self.server_clock else { return Ok(()) };
-        let mut time = self.link.ask(&self.layout.groups(), Call::plain(["TIME"])).await?.list()?.into_iter();
+        let side = &self.queues;
+        let mut time = side.link.ask(&side.layout.groups(), Call::plain(["TIME"])).await?.list()?.into_iter();
         let mut next = || time.next().map_or(Ok(0), Answer::number);
         let (seconds, micros) = (next()?, next()?);
         clock.set(Timestamp::from_millis(seconds.saturating_mul(1000).saturating_add(micros / 1000)));
@@ -186,26 +181,16 @@ impl RedisStore {
         }
     }
 
-    /// Calls a script with the time as its first argument.
-    async fn run(
-        &self,
-        program: Program,
-        key: String,
-        mut words: Vec<Vec<u8>>,
-    ) -> Result<Answer, StoreError> {
-        words.insert(0, self.now_argument());
-        self.link.ask(&key.clone(), Call::script(program, key, words)).await
-    }
-
-    async fn read(&self, key: String) -> Result<Option<Vec<u8>>, StoreError> {
-        self.link.ask(&key, Call::plain(["GET", &key])).await?.octets()
+    /// Calls a script on the server of the queues.
+    async fn run(&self, program: Program, key: String, words: Vec<Vec<u8>>) -> Result<Answer, StoreError> {
+        self.queues.run(program, key, self.now_argument(), words).await
     }
 
     /// Writes the groups of a plan down, so that their queues are found. Once for each connection.
     async fn register(&self, plan: &Plan) -> Result<(), StoreError> {
         let news: Vec<GroupName> = {
             let mut groups = self.groups.lock();
-            let connection = self.link.connections();
+            let connection = self.queues.link.connections();
             if groups.connection != connection {
                 groups.known.clear();
                 groups.connection = connection;
@@ -215,18 +200,18 @@ impl RedisStore {
         if news.is_empty() {
             return Ok(());
         }
-        let key = self.layout.groups();
+        let key = self.queues.layout.groups();
         let words = ["SADD", &key].into_iter().chain(news.iter().map(GroupName::as_str));
         let call = Call::Plain(words.map(|word| word.as_bytes().to_vec()).collect());
-        self.link.ask(&key, call).await?;
+        self.queues.link.ask(&key, call).await?;
         self.groups.lock().known.extend(news);
         Ok(())
     }
 
     /// All groups that anybody has written down.
     async fn all_groups(&self) -> Result<Vec<GroupName>, StoreError> {
-        let key = self.layout.groups();
-        let names = self.link.ask(&key, Call::plain(["SMEMBERS", &key])).await?.list()?;
+        let key = self.queues.layout.groups();
+        let names = self.queues.link.ask(&key, Call::plain(["SMEMBERS", &key])).await?.list()?;
         let mut groups = Vec::with_capacity(names.len());
         for name in names {
             groups.extend(name.text()?.parse::<GroupName>().ok());
@@ -244,24 +229,34 @@ impl RedisStore {
         homes.extend(messages);
     }
 
-    async fn sweep_places(&self, places: &[String], max: usize, swept: &mut Swept) -> Result<(), StoreError> {
-        let args = vec![self.now_argument(), max.to_string().into_bytes()];
-        let call = Call::Script { program: Program::Sweep, keys: places.to_vec(), args, repeated: None };
-        let mut answers = self.link.ask(&places[0], call).await?.list()?;
-        let digests = answers.pop().map_or_else(|| Ok(Vec::new()), Answer::list)?;
-        for count in answers {
-            swept.records += count.count()?;
+    /// Sweeps places of a server, in a cluster one after the other until one had something.
+    async fn sweep_side(&self, side: &Side, groups: &[GroupName], max: usize) -> Result<Swept, StoreError> {
+        let places = side.places(groups);
+        let mut swept = Swept::default();
+        for some in places.chunks(if side.together { places.len() } else { 1 }) {
+            let args = vec![self.now_argument(), max.to_string().into_bytes()];
+            let call = Call::Script { program: Program::Sweep, keys: some.to_vec(), args, repeated: None };
+            let mut answers = side.link.ask(&some[0], call).await?.list()?;
+            let digests = answers.pop().map_or_else(|| Ok(Vec::new()), Answer::list)?;
+            for count in answers {
+                swept.records += count.count()?;
+            }
+            for digest in digests {
+                let octets = <[u8; 32]>::try_from(digest.octets()?.unwrap_or_default());
+                swept
+                    .blobs
+                    .push(Digest::new(octets.map_err(|_| record::corrupt("a digest has not 32 octets"))?));
+                swept.records += 1;
+            }
+            if swept.records > 0 {
+                break;
+            }
         }
-        for digest in digests {
-            let octets = <[u8; 32]>::try_from(digest.octets()?.unwrap_or_default());
-            swept.blobs.push(Digest::new(octets.map_err(|_| record::corrupt("a digest has not 32 octets"))?));
-            swept.records += 1;
-        }
-        Ok(())
+        Ok(swept)
     }
 
     async fn message_of(&self, group: &GroupName, id: MessageId) -> Result<Option<Message>, StoreError> {
-        let found = self.read(self.layout.message(group, id)).await?;
+        let found = self.messages.read(&self.messages.layout.message(group, id)).await?;
         let message =
             found.map(|octets| record::read_message(&octets, self.clock.now())).transpose()?.flatten();
         if message.is_some() {
@@ -276,42 +271,37 @@ impl RedisStore {
     }
 }
 
-async fn ask_conditions(link: &Link, layout: &Layout, together: bool) -> Result<Vec<Condition>, StoreError> {
-    if together {
-        return Ok(vec![Condition::ask(link, &layout.groups()).await?]);
-    }
-    // These keys are all over the cluster.
-    let keys: Vec<String> = layout.metas().collect();
-    try_join_all(keys.iter().map(|key| Condition::ask(link, key))).await
-}
-
 #[async_trait]
 impl Store for RedisStore {
     /// As the contract says. In a cluster a batch that concerns more than one group, or a group and templates, is
     /// checked as a whole and then done part by part.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let plan = Plan::new(&batch, &self.layout, self.together)?;
+        let desks =
+            [(&self.messages.layout, self.messages.together), (&self.queues.layout, self.queues.together)];
+        let plan = Plan::new(&batch, desks, self.is_split())?;
         drop(batch);
         self.register(&plan).await?;
         self.note_homes(plan.messages.iter().map(|(id, group)| (*id, group.clone())));
-        self.committer.carry_out(plan, &self.now_argument()).await
+        self.carry_out(plan).await
     }
 
     async fn template(&self, id: TemplateId) -> Result<Option<Template>, StoreError> {
         let now = self.clock.now();
-        let Some(latest) = self.read(self.layout.template(id).1).await? else { return Ok(None) };
+        let key = self.messages.layout.template(id).1;
+        let Some(latest) = self.messages.read(&key).await? else { return Ok(None) };
         let Some(revision) = record::live(&latest, now)? else { return Ok(None) };
-        let revision = RevisionId::from_slice(revision).ok_or_else(|| record::corrupt("a revision's id"))?;
+        let revision = RevisionId::from_slice(revision)
+            .ok_or_else(|| record::corrupt("a revision's id has not 16 octets"))?;
         self.revision(revision).await
     }
 
     async fn revision(&self, id: RevisionId) -> Result<Option<Template>, StoreError> {
-        let found = self.read(self.layout.revision(id).1).await?;
+        let found = self.messages.read(&self.messages.layout.revision(id).1).await?;
         Ok(found.map(|octets| record::read(&octets, self.clock.now())).transpose()?.flatten())
     }
 
     async fn part(&self, id: PartId) -> Result<Option<Part>, StoreError> {
-        let found = self.read(self.layout.part(id).1).await?;
+        let found = self.messages.read(&self.messages.layout.part(id).1).await?;
         Ok(found.map(|octets| record::read(&octets, self.clock.now())).transpose()?.flatten())
     }
 
@@ -330,7 +320,8 @@ impl Store for RedisStore {
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError> {
-        let Some(octets) = self.read(self.layout.reference(reference)).await? else { return Ok(None) };
+        let key = self.messages.layout.reference(reference);
+        let Some(octets) = self.messages.read(&key).await? else { return Ok(None) };
         let Some(id) = record::live(&octets, self.clock.now())? else { return Ok(None) };
         let id = MessageId::from_slice(id).ok_or_else(|| record::corrupt("a message's id"))?;
         self.note_homes([(id, reference.group.clone())]);
@@ -374,15 +365,15 @@ impl Store for RedisStore {
     async fn disown(&self, owner: &InstanceId) -> Result<u64, StoreError> {
         let groups = self.all_groups().await?;
         let all = groups.iter().map(|group| async move {
-            let words = vec![owner.as_str().as_bytes().to_vec(), self.layout.rings().into_bytes()];
-            self.run(Program::Disown, self.layout.group(group), words).await?.count()
+            let words = vec![owner.as_str().as_bytes().to_vec(), self.queues.layout.rings().into_bytes()];
+            self.run(Program::Disown, self.queues.layout.group(group), words).await?.count()
         });
         Ok(try_join_all(all).await?.into_iter().sum())
     }
 
     async fn hold_back(&self, queue: &Queue, until: Timestamp) -> Result<(), StoreError> {
         let words = vec![queue.kind.name().into(), record::millis(until).to_string().into_bytes()];
-        self.run(Program::Hold, self.layout.group(&queue.group), words).await.map(|_| ())
+        self.run(Program::Hold, self.queues.layout.group(&queue.group), words).await.map(|_| ())
     }
 
     async fn wait(&self, queue: &Queue, at_most: Duration) {
@@ -413,16 +404,10 @@ impl Store for RedisStore {
     /// time; what is left to sweep are dead jobs, small records, tallies and claims on blobs.
     async fn sweep(&self, max: usize) -> Result<Swept, StoreError> {
         let groups = self.all_groups().await?;
-        let places: Vec<String> =
-            groups.iter().map(|group| self.layout.group(group)).chain(self.layout.metas()).collect();
-        // In a cluster places are swept one after the other, and each sweep ends with the first that had something.
-        let step = if self.together { places.len() } else { 1 };
-        let mut swept = Swept::default();
-        for some in places.chunks(step) {
-            self.sweep_places(some, max, &mut swept).await?;
-            if swept.records > 0 {
-                break;
-            }
+        let mut swept = self.sweep_side(&self.messages, &groups, max).await?;
+        if self.is_split() {
+            swept.records += self.sweep_side(&self.queues, &groups, max).await?.records;
+            self.pay_debts(&groups).await?;
         }
         Ok(swept)
     }

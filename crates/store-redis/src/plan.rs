@@ -10,6 +10,7 @@ use mmsgw_store::precondition::{self, Facts, StoredVersion};
 use mmsgw_store::{Batch, Lease, NewJob, Pause, RecordKey, Reference, StoreError, TallyKey, Write};
 
 use crate::keys::Layout;
+use crate::mark;
 use crate::record::{self, digits, millis};
 
 /// What a batch comes to.
@@ -25,8 +26,19 @@ pub(crate) struct Plan {
     pub(crate) groups: HashSet<GroupName>,
 }
 
+/// Which of two servers. A store on one server calls it the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Which {
+    Messages,
+    Queues,
+}
+
 /// What is done at one place, whole or not at all.
 pub(crate) struct Part {
+    /// The server that it is for.
+    pub(crate) server: Which,
+    /// By which the server knows it when it is sent again.
+    pub(crate) mark: [u8; 16],
     /// The place, by its hash tag.
     pub(crate) place: String,
     /// Parts of a lower turn are done before.
@@ -37,8 +49,11 @@ pub(crate) struct Part {
     pub(crate) refusals: Vec<(usize, Refusal)>,
     /// Checks as the script takes them.
     pub(crate) checks: Vec<Vec<u8>>,
-    /// Changes as the script takes them.
+    /// Changes as the script takes them. Those that end leases come first: they make room, and after them a server whose
+    /// memory is full does the rest as well.
     pub(crate) changes: Vec<Vec<u8>>,
+    /// How many words of the changes end leases.
+    ends: usize,
 }
 
 /// When a part is done, where a batch has several. What others refer to comes first, then a group's part, which makes
@@ -48,6 +63,7 @@ pub(crate) enum Turn {
     Record,
     Template,
     Group,
+    Jobs,
     Account,
 }
 
@@ -68,9 +84,12 @@ impl Refusal {
 }
 
 impl Plan {
-    /// Plans a batch. `together`: the server keeps everything in one place.
-    pub(crate) fn new(batch: &Batch, layout: &Layout, together: bool) -> Result<Self, StoreError> {
-        let mut sheet = Sheet { layout, together, parts: Vec::new(), asked: 0 };
+    /// Plans a batch for the servers of messages and of queues: how keys are named there, and whether the server keeps
+    /// everything in one place. `split`: they are two.
+    pub(crate) fn new(batch: &Batch, desks: [(&Layout, bool); 2], split: bool) -> Result<Self, StoreError> {
+        let [(layout, together), (queues, queues_together)] = desks;
+        let together = [together, queues_together];
+        let mut sheet = Sheet { layout, queues_layout: queues, together, split, parts: Vec::new(), asked: 0 };
         let mut hopes = Hopes::new(batch.writes(), &mut sheet);
         let refusal = precondition::check(batch.writes(), &mut hopes).err();
         let messages: HashMap<_, _> = hopes.messages.into_iter().map(|(id, hope)| (id, hope.group)).collect();
@@ -87,13 +106,16 @@ impl Plan {
 /// Parts in the making.
 struct Sheet<'a> {
     layout: &'a Layout,
-    together: bool,
+    queues_layout: &'a Layout,
+    together: [bool; 2],
+    split: bool,
     parts: Vec<Part>,
     asked: usize,
 }
 
 /// A key, the place where it is and its turn.
 struct At {
+    server: Which,
     place: String,
     turn: Turn,
     key: String,
@@ -101,7 +123,7 @@ struct At {
 
 impl At {
     fn record((place, key): (String, String)) -> Self {
-        Self { place, turn: Turn::Record, key }
+        Self { server: Which::Messages, place, turn: Turn::Record, key }
     }
 }
 
@@ -120,25 +142,48 @@ impl Sheet<'_> {
 
     fn group(&self, group: &GroupName) -> At {
         let place = self.layout.group(group);
-        At { key: place.clone(), place, turn: Turn::Group }
+        At { server: Which::Messages, key: place.clone(), place, turn: Turn::Group }
+    }
+
+    /// The queues of a group.
+    fn queues(&self, group: &GroupName) -> At {
+        if !self.split {
+            return self.group(group);
+        }
+        let place = self.queues_layout.group(group);
+        At { server: Which::Queues, key: place.clone(), place, turn: Turn::Jobs }
     }
 
     /// A small record or a tally.
     fn owned(&self, group: Option<&GroupName>, owner: &str) -> At {
         let place = self.layout.owned(group, owner);
         let turn = if group.is_some() { Turn::Group } else { Turn::Account };
-        At { key: place.clone(), place, turn }
+        At { server: Which::Messages, key: place.clone(), place, turn }
     }
 
     /// The part for a place, and the number of the key in it.
     fn part(&mut self, at: At) -> (&mut Part, Vec<u8>) {
-        let (place, turn) =
-            if self.together { (self.layout.everything(), Turn::Group) } else { (at.place, at.turn) };
-        let found = self.parts.iter().position(|part| part.turn == turn && part.place == place);
+        let server = at.server;
+        let (place, turn) = match server {
+            Which::Messages if self.together[0] => (self.layout.everything(), Turn::Group),
+            Which::Queues if self.together[1] => (self.queues_layout.everything(), Turn::Jobs),
+            _ => (at.place, at.turn),
+        };
+        let same = |part: &Part| part.server == server && part.turn == turn && part.place == place;
+        let found = self.parts.iter().position(same);
         let index = found.unwrap_or_else(|| {
             let keys = vec![format!("{place}:done")];
-            let (refusals, checks, changes) = (Vec::new(), Vec::new(), Vec::new());
-            self.parts.push(Part { place, turn, keys, refusals, checks, changes });
+            self.parts.push(Part {
+                server,
+                mark: mark::mark(),
+                place,
+                turn,
+                keys,
+                refusals: Vec::new(),
+                checks: Vec::new(),
+                changes: Vec::new(),
+                ends: 0,
+            });
             self.parts.len() - 1
         });
         let part = &mut self.parts[index];
@@ -226,11 +271,11 @@ impl Sheet<'_> {
 
     fn raise(&mut self, queue: &Queue, id: JobId, name: &str) {
         let words = [text(queue.kind.name()), id.as_bytes().to_vec()];
-        self.change(self.group(&queue.group), name, words);
+        self.change(self.queues(&queue.group), name, words);
     }
 
     fn pause(&mut self, queue: &Queue, pause: Option<&Pause>) -> Result<(), StoreError> {
-        let (at, kind) = (self.group(&queue.group), text(queue.kind.name()));
+        let (at, kind) = (self.queues(&queue.group), text(queue.kind.name()));
         match pause {
             Some(pause) => self.change(at, "pause", [kind, record::json(pause)?]),
             None => self.change(at, "resume", [kind]),
@@ -248,15 +293,17 @@ impl Sheet<'_> {
         let (kind, id) = (text(job.queue.kind.name()), job.id.as_bytes().to_vec());
         let (lane, due) = (text(job.lane.index()), text(millis(job.due)));
         let words = [kind, id, lane, due, record::json(&job.job)?];
-        self.change(self.group(&job.queue.group), "enqueue", words);
+        self.change(self.queues(&job.queue.group), "enqueue", words);
         Ok(())
     }
 
     fn settle<const N: usize>(&mut self, lease: &Lease, name: &str, words: [Vec<u8>; N]) {
-        let (part, key) = self.part(self.group(&lease.queue.group));
+        let (part, key) = self.part(self.queues(&lease.queue.group));
         let (kind, id) = (text(lease.queue.kind.name()), lease.job.as_bytes().to_vec());
-        part.changes.extend([text(name), key, kind, id]);
-        part.changes.extend(words);
+        let words = [text(name), key, kind, id, text(lease.token)].into_iter().chain(words);
+        let before = part.changes.len();
+        part.changes.splice(part.ends..part.ends, words);
+        part.ends += part.changes.len() - before;
     }
 }
 
@@ -352,7 +399,7 @@ impl Facts for Hopes<'_, '_> {
         if let Some(group) = self.jobs.get(&id) {
             let refusal = Refusal::Conflict("the id of a new job is taken".to_owned());
             let words = [id.as_bytes().to_vec()];
-            self.sheet.check(self.sheet.group(group), refusal, "nojob", words);
+            self.sheet.check(self.sheet.queues(group), refusal, "nojob", words);
         }
         Ok(false)
     }
@@ -366,14 +413,14 @@ impl Facts for Hopes<'_, '_> {
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError> {
         let (kind, id) = (text(lease.queue.kind.name()), lease.job.as_bytes().to_vec());
         let words = [kind, id, text(lease.token)];
-        self.sheet.check(self.sheet.group(&lease.queue.group), Refusal::LeaseLost, "lease", words);
+        self.sheet.check(self.sheet.queues(&lease.queue.group), Refusal::LeaseLost, "lease", words);
         Ok(true)
     }
 
     fn is_dead(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError> {
         let refusal = Refusal::Conflict(format!("no dead job {id} is in queue {queue}"));
         let words = [text(queue.kind.name()), id.as_bytes().to_vec()];
-        self.sheet.check(self.sheet.group(&queue.group), refusal, "dead", words);
+        self.sheet.check(self.sheet.queues(&queue.group), refusal, "dead", words);
         Ok(true)
     }
 

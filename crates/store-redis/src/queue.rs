@@ -16,7 +16,7 @@ impl RedisStore {
         let queue = &request.queue;
         // A job is handed out once in a call, so that one token serves them all.
         let token = mark::token();
-        let key = self.layout.group(&queue.group);
+        let key = self.queues.layout.group(&queue.group);
         let words = [
             queue.kind.name().to_owned(),
             request.max.to_string(),
@@ -30,7 +30,7 @@ impl RedisStore {
         args.extend(words.map(String::into_bytes));
         let repeated = Some(args.len() - 1);
         let call = Call::Script { program: Program::Lease, keys: vec![key.clone()], args, repeated };
-        let mut answers = self.link.ask(&key, call).await?.list()?.into_iter();
+        let mut answers = self.queues.link.ask(&key, call).await?.list()?.into_iter();
         let now = next(&mut answers)?.time()?;
         if let (Some(clock), Some(now)) = (&self.server_clock, now) {
             clock.set(now);
@@ -68,7 +68,7 @@ impl RedisStore {
                 words.push(lease.job.as_bytes().to_vec());
                 words.push(lease.token.to_string().into_bytes());
             }
-            for index in self.run(Program::Extend, self.layout.group(group), words).await?.list()? {
+            for index in self.run(Program::Extend, self.queues.layout.group(group), words).await?.list()? {
                 let index = usize::try_from(index.count()?).unwrap_or(usize::MAX);
                 lost.extend(some.get(index));
             }
@@ -78,7 +78,7 @@ impl RedisStore {
 
     /// What the queues of a group hold, in the order of their kinds.
     pub(crate) async fn status_of(&self, group: &GroupName) -> Result<Vec<QueueStatus>, StoreError> {
-        let answers = self.run(Program::Status, self.layout.group(group), Vec::new()).await?.list()?;
+        let answers = self.run(Program::Status, self.queues.layout.group(group), Vec::new()).await?.list()?;
         let mut answers = answers.into_iter();
         let mut all = Vec::with_capacity(QueueKind::ALL.len());
         for kind in QueueKind::ALL {
@@ -103,7 +103,7 @@ impl RedisStore {
     ) -> Result<Vec<DeadJob>, StoreError> {
         let after = after.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
         let words = vec![queue.kind.name().as_bytes().to_vec(), after, max.to_string().into_bytes()];
-        let answers = self.run(Program::Dead, self.layout.group(&queue.group), words).await?.list()?;
+        let answers = self.run(Program::Dead, self.queues.layout.group(&queue.group), words).await?.list()?;
         let mut answers = answers.into_iter();
         let mut dead = Vec::with_capacity(answers.len() / 2);
         while answers.len() > 0 {

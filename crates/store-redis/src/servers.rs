@@ -1,6 +1,7 @@
 //! Where the servers are: one, a master that sentinels know, or a cluster. Makes connections, and keeps none.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mmsgw_store::StoreError;
@@ -25,6 +26,8 @@ pub(crate) struct Servers {
     nodes: Vec<ConnectionInfo>,
     certificates: Option<TlsCertificates>,
     password: Option<String>,
+    /// Counts questions to sentinels, so that each begins with another one: the first may be the one that is gone.
+    questions: AtomicUsize,
 }
 
 /// A connection that many callers share.
@@ -64,7 +67,13 @@ impl Servers {
             (None, None) => None,
         };
         let certificates = read_certificates(settings)?;
-        let mut servers = Self { settings: settings.clone(), nodes: Vec::new(), certificates, password };
+        let mut servers = Self {
+            settings: settings.clone(),
+            nodes: Vec::new(),
+            certificates,
+            password,
+            questions: AtomicUsize::new(0),
+        };
         for address in &settings.servers {
             servers.nodes.push(servers.node(address)?);
         }
@@ -146,7 +155,9 @@ impl Servers {
 
     fn sentinels(&self) -> RedisResult<SentinelClient> {
         let settings = &self.settings;
-        let addresses = self.nodes.iter().map(|node| node.addr().clone());
+        let first = self.questions.fetch_add(1, Ordering::Relaxed) % self.nodes.len();
+        let (last, next) = self.nodes.split_at(first);
+        let addresses = next.iter().chain(last).map(|node| node.addr().clone());
         let mut builder =
             SentinelClientBuilder::new(addresses, &settings.master, SentinelServerType::Master)?
                 .set_client_to_redis_db(i64::from(settings.database));

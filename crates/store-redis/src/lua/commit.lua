@@ -1,6 +1,7 @@
 -- A batch, or the part of it that belongs here: checks first, then changes; nothing is changed where a check fails.
 -- KEYS[1] is where marks of commits are kept; further keys are named by their number.
--- ARGV: now, mark, `1` where the batch may have been done already, channel of rings, then operations.
+-- ARGV: now, mark, how it comes here, channel of rings, then operations. `0` says that it comes for the first time, `1`
+-- that it may have been done already, `2` that it is made up for long after: then what makes no sense any more is left.
 -- Answers 0, or the number of the check that failed.
 
 local mark, repeated, channel = ARGV[2], ARGV[3], ARGV[4]
@@ -15,7 +16,7 @@ local function key()
   return KEYS[tonumber(arg())]
 end
 
-if repeated == '1' then
+if repeated ~= '0' then
   local bucket = math.floor(real / 15000)
   for back = 0, 3 do
     local done = KEYS[1] .. ':' .. (bucket - back)
@@ -71,8 +72,12 @@ local checks = {
   end,
 }
 
-local function take_back(group, kind, id)
+-- Takes a job out of its worker's hands. Gives back its lane; nothing where it is in nobody's hands any more.
+local function take_back(group, kind, id, token)
   local queue = group .. ':' .. kind
+  if repeated == '2' and not is_held(group, kind, id, token) then
+    return nil
+  end
   local _, lane = held_parts(redis.call('HGET', queue .. ':h', id))
   redis.call('HDEL', queue .. ':h', id)
   redis.call('ZREM', queue .. ':l', id)
@@ -114,26 +119,35 @@ local changes = {
   end,
   enqueue = function()
     local group, kind, id, lane, due, job = key(), arg(), arg(), arg(), arg(), arg()
+    if repeated == '2' and redis.call('HEXISTS', group .. ':jobs', id) == 1 then
+      return
+    end
     redis.call('HSET', group .. ':jobs', id, job)
     queued(group, kind, id, lane, due)
   end,
   finish = function()
-    local group, kind, id = key(), arg(), arg()
-    take_back(group, kind, id)
-    redis.call('HDEL', group .. ':jobs', id)
-    redis.call('HDEL', group .. ':tries', id)
+    local group, kind, id, token = key(), arg(), arg(), arg()
+    if take_back(group, kind, id, token) then
+      redis.call('HDEL', group .. ':jobs', id)
+      redis.call('HDEL', group .. ':tries', id)
+    end
   end,
   back = function()
-    local group, kind, id, due, failed = key(), arg(), arg(), arg(), arg()
-    local lane = take_back(group, kind, id)
+    local group, kind, id, token, due, failed = key(), arg(), arg(), arg(), arg(), arg()
+    local lane = take_back(group, kind, id, token)
+    if not lane then
+      return
+    end
     if failed == '1' then
       redis.call('HINCRBY', group .. ':tries', id, 1)
     end
     queued(group, kind, id, lane, due)
   end,
   bury = function()
-    local group, kind, id, till, reason = key(), arg(), arg(), arg(), arg()
-    take_back(group, kind, id)
+    local group, kind, id, token, till, reason = key(), arg(), arg(), arg(), arg(), arg()
+    if not take_back(group, kind, id, token) then
+      return
+    end
     local job = redis.call('HGET', group .. ':jobs', id) or ''
     local tries = (redis.call('HGET', group .. ':tries', id) or 0) + 1
     redis.call('HDEL', group .. ':jobs', id)
@@ -148,8 +162,10 @@ local changes = {
     local dead = redis.call('HGET', group .. ':dead', id) or ''
     local length, from = string.match(dead, '^%d+ %d+ %d+ (%d+) ()')
     forget_dead(group, kind, id)
-    redis.call('HSET', group .. ':jobs', id, length and string.sub(dead, from + length) or '')
-    queued(group, kind, id, 1, whole(now))
+    if length then
+      redis.call('HSET', group .. ':jobs', id, string.sub(dead, from + length))
+      queued(group, kind, id, 1, whole(now))
+    end
   end,
   discard = function()
     local group, kind, id = key(), arg(), arg()
@@ -177,6 +193,11 @@ local changes = {
     redis.call('HDEL', records, id)
     redis.call('ZREM', ids, id)
     redis.call('ZREM', place .. ':kx', member)
+  end,
+  -- Another server has something to do still; see owed.lua.
+  owe = function()
+    local place, debt, what = arg(), arg(), arg()
+    redis.call('HSET', place .. ':owed', debt, string.format('%016.0f', real) .. what)
   end,
   tally = function()
     local place, owner, till, count = key(), arg(), arg(), tonumber(arg())

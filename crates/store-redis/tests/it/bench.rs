@@ -32,6 +32,7 @@ pub(crate) fn message(group: &GroupName) -> Message {
         state: State::Scheduled,
         code: Code::OK,
         updated: now,
+        round: 0,
         peer_ref: None,
     };
     let mut message = Message {

@@ -8,3 +8,4 @@ mod costs;
 mod sentinel;
 mod server;
 mod single;
+mod two;

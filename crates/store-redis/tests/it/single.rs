@@ -282,3 +282,23 @@ async fn a_message_is_found_by_who_never_met_it() {
     assert_eq!(other.message(message.id).await.unwrap(), Some(message));
     assert_eq!(other.message(Id::generate(SystemClock.now())).await.unwrap(), None);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_memory_is_full_takes_nothing_new_and_lets_work_end() {
+    let server = Server::start(&[]).await;
+    let store = open(&server.settings()).await;
+    let q = queue("main");
+    let (first, _, batch) = submission(&q);
+    store.commit(batch).await.unwrap();
+    let lease = store.lease(request(&q, 1)).await.unwrap().jobs.remove(0).lease;
+    server.call::<()>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let (message, _, batch) = submission(&q);
+    let error = store.commit(batch).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unavailable(text) if text.contains("OOM")), "{error}");
+    assert_eq!(store.message(message.id).await.unwrap(), None);
+    let batch = Batch::new().with(Write::ChangedMessage(sent(&first, Duration::from_secs(60))));
+    store.commit(batch.with(Write::Finish(lease))).await.unwrap();
+    server.call::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    store.commit(submission(&q).2).await.unwrap();
+    assert_eq!(store.lease(request(&q, 5)).await.unwrap().jobs.len(), 1);
+}
