@@ -152,7 +152,7 @@ async fn the_application_gets_the_whole_message() {
 #[tokio::test(flavor = "multi_thread")]
 async fn media_are_named_as_files_where_the_group_says_so() {
     let media = scratch();
-    let main = format!("message_storage.media_directory = '{}'\n", media.path().display());
+    let main = format!("media_storage.directory = '{}'\n", media.path().display());
     let world =
         world(&main, &format!("media_url_prefix = 'file://{}'", media.path().display()), SILENT).await;
     for protocol in BOTH {

@@ -49,7 +49,7 @@ impl Redis {
     /// The sections of the configuration that name it.
     pub(crate) fn storage(&self) -> String {
         format!(
-            "[message_storage]\nkind = 'redis'\nmedia_directory = 'media'\n[message_storage.redis]\nservers = ['{}']\n",
+            "[media_storage]\ndirectory = 'media'\n[message_storage]\nkind = 'redis'\n[message_storage.redis]\nservers = ['{}']\n",
             self.url()
         )
     }
@@ -136,7 +136,7 @@ impl Sentinels {
     pub(crate) fn storage(&self) -> String {
         let urls: Vec<String> = self.sentinels.iter().map(Redis::url).collect();
         format!(
-            "[message_storage]\nkind = 'redis'\nmedia_directory = 'media'\n[message_storage.redis]\nmode = 'sentinel'\n\
+            "[media_storage]\ndirectory = 'media'\n[message_storage]\nkind = 'redis'\n[message_storage.redis]\nmode = 'sentinel'\n\
              master = 'carrier'\nservers = {urls:?}\ndurability = 'replicas'\nreplicas = 1\ntimeout = '2s'\n"
         )
     }

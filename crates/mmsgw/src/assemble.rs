@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use mmsgw_contract::Links;
-use mmsgw_domain::{Clock, InstanceId, SystemClock};
+use mmsgw_domain::{Clock, InstanceId};
 use mmsgw_edge_callout::{Callout, Fetch};
 use mmsgw_edge_mm4::{Mm4Gateway, Mm4Settings, Routes, SmtpReceiver, watch_spool};
 use mmsgw_edge_mm7::Mm7Gateway;
@@ -80,8 +80,7 @@ impl Running {
 /// # Errors
 /// What cannot be opened, bound or read, with its name.
 pub(crate) async fn start(settings: Settings, roles: Roles) -> anyhow::Result<Running> {
-    let own_clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let storage = Storage::open(&settings.storage, &own_clock).await?;
+    let storage = Storage::open(&settings.storage()).await?;
     let clock = Arc::clone(&storage.clock);
     let links = links(&settings);
     let engine = make_engine(&settings, &clock, &storage, &links)?;

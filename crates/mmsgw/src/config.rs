@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::carrier_http::CarrierHttpSettings;
 use crate::roles::{Role, Roles};
-use crate::storage::StorageSection;
+use crate::storage::{MediaKind, MediaSection, Sections, StorageSection};
 use crate::telemetry::LogSection;
 
 /// The reference of a gateway file for MM4.
@@ -30,6 +30,9 @@ pub(crate) use mmsgw_edge_mm7::config::REFERENCE as MM7_REFERENCE;
 pub(crate) struct Settings {
     pub(crate) general: GeneralSection,
     pub(crate) storage: StorageSection,
+    /// Where queues are, where that is another server than that of the messages.
+    pub(crate) queue_storage: Option<StorageSection>,
+    pub(crate) media_storage: MediaSection,
     pub(crate) log: LogSection,
     pub(crate) api: ApiSettings,
     pub(crate) ops: OpsSettings,
@@ -49,6 +52,7 @@ struct MainFile {
     general: GeneralSection,
     message_storage: StorageSection,
     queue_storage: Option<StorageSection>,
+    media_storage: MediaSection,
     log: LogSection,
     api: ApiSettings,
     ops: OpsSettings,
@@ -219,13 +223,13 @@ impl Settings {
 
     fn compose(main: MainFile, gateways: Vec<GatewaySettings>, base: &Path, faults: &mut Collector) -> Self {
         let storage = main.message_storage.at(base);
-        let queue = main.queue_storage.map(|queue| queue.at(base));
-        if queue.is_some_and(|queue| !queue.is_same_place(&storage)) {
-            faults.add("queue_storage: must be the same as message_storage; leave the section out");
-        }
+        let queues = main.queue_storage.map(|queues| queues.at(base));
+        let queue_storage = queues.filter(|queues| !queues.is_same_place(&storage));
         let settings = Self {
             general: main.general,
+            media_storage: main.media_storage.at(base, &storage),
             storage,
+            queue_storage,
             log: main.log,
             api: main.api,
             ops: main.ops,
@@ -245,12 +249,12 @@ impl Settings {
         if let Some(default) = self.general.default_gateway.as_ref().filter(|d| !groups.contains(d)) {
             faults.add(format!("general.default_gateway: no gateway file has the group `{default}`"));
         }
-        let media = self.storage.media();
+        self.check_storage(faults);
         for gateway in &self.gateways {
-            if gateway.media_repo().is_some_and(|repo| repo != media) {
+            if gateway.media_repo().is_some_and(|repo| Some(repo) != self.media_storage.in_directory()) {
                 faults.add(format!(
-                    "gateway {}: inbound.media_repo: media of all gateways are in one directory; say \
-                     message_storage.media_directory instead",
+                    "gateway {}: inbound.media_repo: media of all gateways are in one place; say \
+                     media_storage.directory instead",
                     gateway.name()
                 ));
             }
@@ -262,6 +266,26 @@ impl Settings {
         if let Err(fault) = self.api.check() {
             faults.add(fault.to_string());
         }
+    }
+
+    fn check_storage(&self, faults: &mut Collector) {
+        let shared = |section: &StorageSection| section.is_shared();
+        if self.queue_storage.as_ref().is_some_and(|queues| !shared(queues) || !shared(&self.storage)) {
+            faults.add(
+                "queue_storage: another place than message_storage has to be a second Redis beside a first one; leave \
+                 the section out to have both in one place",
+            );
+        }
+        if self.media_storage.kind == MediaKind::S3 {
+            for fault in self.media_storage.s3.check() {
+                faults.add(format!("media_storage.s3.{fault}"));
+            }
+        }
+    }
+
+    /// What keeps what.
+    pub(crate) fn storage(&self) -> Sections<'_> {
+        Sections { messages: &self.storage, queues: self.queue_storage.as_ref(), media: &self.media_storage }
     }
 
     /// Groups that one process cannot run.
@@ -280,6 +304,7 @@ impl Settings {
     pub(crate) fn summary(&self) -> Vec<String> {
         let mut lines = vec![
             self.storage.describe(),
+            self.media_storage.describe(),
             format!("API on {}", self.api.listen),
             format!("operations on {}", self.ops.listen),
         ];
@@ -402,9 +427,21 @@ gateways = \"gateways\"
 kind = \"embedded\"
 # Where the embedded store is; beside this file unless absolute.
 directory = \"mmsgw-data\"
-# Where media are; absent: in `media` below `directory`. With `redis` all processes need the same media: a directory that
-# hosts share, which may have another name on each.
-#media_directory = \"/var/lib/mmsgw/media\"
+";
+
+const QUEUES_AND_MEDIA: &str = "\
+# What keeps queues: the same as above, or with `redis` a second server. A batch that concerns both is done on the server
+# of the messages first; what a crash left undone is made up for.
+#[queue_storage]
+#kind = \"redis\"
+#redis.servers = [\"redis://127.0.0.1:6380\"]
+
+# What keeps media.
+[media_storage]
+# `directory`, which hosts may share, under another name on each where need be; or `s3`.
+kind = \"directory\"
+# The directory; absent: `media` below that of message_storage.
+#directory = \"/var/lib/mmsgw/media\"
 ";
 
 const LOG: &str = "\
@@ -424,6 +461,8 @@ pub(crate) fn main_reference() -> String {
             "message_storage.redis",
             &format!("# The servers, with kind = \"redis\".\n\n{}", mmsgw_store_redis::CONFIG_DEFAULT),
         ),
+        QUEUES_AND_MEDIA.to_owned(),
+        mmsgw_store_s3::config::CONFIG_DEFAULT.to_owned(),
         LOG.to_owned(),
         mmsgw_engine::config::GENERAL_DEFAULT.to_owned(),
         mmsgw_edge_api::DEFAULT_SETTINGS.to_owned(),
