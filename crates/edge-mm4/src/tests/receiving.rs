@@ -434,6 +434,24 @@ async fn strangers_are_sent_away() {
 }
 
 #[tokio::test]
+async fn peers_are_known_by_their_host_names() {
+    let tables = "allow = [\"localhost\"]\n[peers]\n\"127.0.0.0/8\" = \"east\"\n\"localhost\" = \"west\"";
+    let named = house(tables, &["east", "west"]).await;
+    let mut talk = named.greeted().await;
+    talk.asks(SENDER, "250").await;
+    talk.asks("RCPT TO:<+15555550101/TYPE=PLMN@mms.own.example>", "250").await;
+    talk.asks("DATA", "354").await;
+    talk.asks(&format!("{}.", delivery_report()), "250").await;
+    assert_eq!((named.jobs("east").await.len(), named.jobs("west").await.len()), (0, 1));
+    let nowhere = house("allow = [\"no-such-host.invalid\", \"192.0.2.0/24\"]", &["east"]).await;
+    nowhere.talk().await.hears("554 5.7.1").await;
+    let said = "[peers]\n\"ehlo:mmsc.peer.example\" = \"west\"\n\"no-such-host.invalid\" = \"east\"";
+    let mut talk = house(said, &["east", "west"]).await.greeted().await;
+    talk.asks(SENDER, "250").await;
+    talk.asks("RCPT TO:<+15555550101/TYPE=PLMN@mms.own.example>", "250").await;
+}
+
+#[tokio::test]
 async fn auth_before_mail_where_users_are_known() {
     let house = house("auth_in_clear = true\n[users]\nu = \"hush\"", &["east"]).await;
     let mut talk = house.greeted().await;
