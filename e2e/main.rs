@@ -5,6 +5,7 @@ mod bad_days;
 mod bad_input;
 mod crash_random;
 mod crash_steps;
+mod dead;
 mod demo;
 mod fleet_crash;
 mod fleet_life;

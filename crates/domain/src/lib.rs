@@ -29,8 +29,8 @@ pub use gateway::{Features, GroupName, GroupNameError, GroupSettings, InstanceId
 pub use id::{Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
 pub use instance::{Heartbeat, InstanceHealth, InstanceRecord};
 pub use job::{
-    AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue, QueueKind, ReportJob,
-    TransmitJob,
+    AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue, QueueError, QueueKind,
+    ReportJob, TransmitJob,
 };
 pub use message::{CarrierIds, Direction, Message, Priority, Recipient, RecipientKind};
 pub use part::{BlobRef, Digest, DigestError, Part, PartContent};

@@ -16,7 +16,6 @@ mod body;
 mod config;
 mod envelope;
 mod error;
-mod key;
 mod media;
 mod messages;
 mod openapi;
@@ -26,8 +25,8 @@ mod router;
 mod serve;
 mod templates;
 
-pub use config::{ApiSettings, DEFAULT_SETTINGS, KeySettings, LimitSettings, Scope, SettingsError};
-pub use key::ApiKey;
+pub use config::{ApiSettings, DEFAULT_SETTINGS, LimitSettings, SettingsError};
+pub use mmsgw_contract::{ApiKey, KeySettings, Scope};
 pub use openapi::document;
 pub use router::{INBOUND_PATH, router, router_with_clock};
 pub use serve::{Listening, ServeError, serve};

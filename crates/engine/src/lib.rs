@@ -46,5 +46,6 @@ pub use gateway::{
 };
 pub use group::{Group, GroupCounts};
 pub use instance::{InstanceIdentity, MissedHeartbeats};
+pub use mmsgw_store::{DeadJob, QueueStatus};
 pub use refusal::{Field, Refusal};
 pub use report::Agreement;

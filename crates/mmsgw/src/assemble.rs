@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use mmsgw_contract::Links;
+use mmsgw_contract::{Keys, Links};
 use mmsgw_domain::{Clock, InstanceId};
 use mmsgw_edge_callout::{Callout, Fetch};
 use mmsgw_edge_mm4::{Mm4Gateway, Mm4Settings, Routes, SmtpReceiver, watch_spool};
@@ -250,8 +250,9 @@ impl Doors {
         }
         let (listener, address) = bind(settings.ops.listen).context("ops.listen")?;
         let (engine, clock, drain) = (self.engine.clone(), Arc::clone(clock), self.listeners.child());
-        let section = settings.ops.clone();
-        let serving = async move { mmsgw_edge_ops::serve(listener, engine, clock, &section, drain).await };
+        let (section, keys) = (settings.ops.clone(), Keys::new(&settings.api.keys));
+        let serving =
+            async move { mmsgw_edge_ops::serve(listener, engine, clock, &section, keys, drain).await };
         self.listeners.spawn(serving);
         Ok(Some(address))
     }

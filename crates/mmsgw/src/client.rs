@@ -17,12 +17,17 @@ pub(crate) struct ApiClient {
 }
 
 /// Largest answer taken.
-const MAX_ANSWER: usize = 16 << 20;
+const MAX_ANSWER: usize = 64 << 20;
 
 impl ApiClient {
     pub(crate) fn new(args: &ApiArgs) -> anyhow::Result<Self> {
+        Self::at(args.api.clone(), args.key.clone())
+    }
+
+    /// A connection to another listener of the gateway that speaks JSON.
+    pub(crate) fn at(base: Url, key: Option<SecretString>) -> anyhow::Result<Self> {
         let http = HttpClient::new(&HttpSettings::default())?;
-        Ok(Self { http, base: args.api.clone(), key: args.key.clone() })
+        Ok(Self { http, base, key })
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {

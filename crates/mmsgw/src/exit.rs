@@ -20,7 +20,8 @@ pub(crate) enum Ended {
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  success
-  1  failure: a message failed, a check found faults, a server could not start
+  1  failure: a message failed, a check found faults, a server could not start, a gateway could not be reached or
+     refused, a job is not there
   2  the command line was wrong
   3  the time was over before the end was known
   4  the carrier gave no sign of life, and on_missed_heartbeats is \"exit\"";

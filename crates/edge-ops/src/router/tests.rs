@@ -23,9 +23,9 @@ use tower::ServiceExt;
 
 use super::*;
 
-struct Rig {
-    engine: Engine,
-    clock: Arc<ManualClock>,
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Arc<ManualClock>,
     _dir: tempfile::TempDir,
 }
 
@@ -34,7 +34,7 @@ impl Rig {
         Self::on(|clock| Arc::new(MemoryStore::new(clock)))
     }
 
-    fn on(store: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>) -> Self {
+    pub(crate) fn on(store: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
         let parts = EngineParts {
@@ -51,7 +51,7 @@ impl Rig {
     fn router(&self) -> Router {
         let settings =
             OpsSettings { store_timeout: Span(Duration::from_millis(200)), ..OpsSettings::default() };
-        router(self.engine.clone(), self.clock.clone(), &settings)
+        router(self.engine.clone(), self.clock.clone(), &settings, Keys::default())
     }
 
     async fn ask(&self, path: &str) -> (StatusCode, String) {
@@ -281,7 +281,8 @@ async fn it_listens_until_the_drain_begins() {
     let (listener, address) = mmsgw_net::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (drain, settings) = (Drain::new(), OpsSettings::default());
     let (engine, clock, inner) = (rig.engine.clone(), rig.clock.clone(), drain.clone());
-    let serving = tokio::spawn(async move { serve(listener, engine, clock, &settings, inner).await });
+    let serving =
+        tokio::spawn(async move { serve(listener, engine, clock, &settings, Keys::default(), inner).await });
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

@@ -1,6 +1,7 @@
 //! One file for each command; they pick rooms and put them together, nothing else.
 
 mod check;
+mod dead;
 mod demo;
 mod key;
 mod reference;
@@ -22,6 +23,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Mm7rx(args) => async_main(serve::role(Role::Mm7rx, args)),
         Command::Callout(args) => async_main(serve::role(Role::Callout, args)),
         Command::Check(args) => check::run(&args),
+        Command::Dead { command } => async_main(dead::run(command)),
         Command::Send(args) => async_main(send::run(args)),
         Command::Simulate(args) => async_main(simulate::run(args)),
         Command::Key(args) => key::run(&args),
