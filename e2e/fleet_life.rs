@@ -93,6 +93,23 @@ async fn a_process_ends_for_its_supervisor_where_it_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_may_throw_queues_away_is_told_at_start_and_in_health() {
+    let redis = Redis::start(&["--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let fleet = Fleet::new(&redis.storage(), SimConfig::default(), "").await;
+    let [ops] = crate::rig::crash::free_ports();
+    let _api = fleet.start("api", 0, &["--ops", &ops.to_string()]);
+    fleet.await_api(0).await;
+    let ready = reqwest::get(format!("http://{ops}/readyz")).await.unwrap();
+    assert_eq!(ready.status(), 200);
+    let told = ready.text().await.unwrap();
+    assert!(told.contains("maxmemory-policy is allkeys-lru"), "{told}");
+    assert!(fleet.logged("maxmemory-policy is allkeys-lru") > 0, "{}", fleet.logs());
+    redis.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    let told = reqwest::get(format!("http://{ops}/readyz")).await.unwrap().text().await.unwrap();
+    assert!(!told.contains("maxmemory-policy"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_storage_that_cannot_be_shared_is_told_in_one_line() {
     let files = Files::write("", &[("mm7", mm7("mm7", "http://127.0.0.1:1/", ""))]);
     let main = files.main().display().to_string();

@@ -76,6 +76,15 @@ impl Ops {
         });
         Ok(depths.collect())
     }
+
+    /// What an operator should know about the storage.
+    async fn warnings(&self) -> Vec<String> {
+        match timeout(self.patience, self.engine.warnings()).await {
+            Ok(Ok(warnings)) => warnings,
+            Ok(Err(refusal)) => vec![format!("the storage does not tell of its state: {refusal}")],
+            Err(_) => vec!["the storage does not tell of its state in time".to_owned()],
+        }
+    }
 }
 
 /// Body of `/readyz`.
@@ -84,13 +93,16 @@ struct Readiness {
     ready: bool,
     /// Why not, for people.
     reasons: Vec<String>,
+    /// What works, but not as well as it should.
+    warnings: Vec<String>,
 }
 
 async fn ready(State(ops): State<Ops>) -> Response {
     let reasons: Vec<String> = ops.depths().await.err().into_iter().collect();
     let ready = reasons.is_empty();
+    let warnings = if ready { ops.warnings().await } else { Vec::new() };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, reasons })).into_response()
+    (status, Json(Readiness { ready, reasons, warnings })).into_response()
 }
 
 async fn metrics(State(ops): State<Ops>) -> Response {

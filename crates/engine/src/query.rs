@@ -37,6 +37,11 @@ impl Engine {
         self.store.revision(id).await?.ok_or(Refusal::Unknown("revision of the template"))
     }
 
+    /// What an operator should know about that which keeps the data, a sentence each.
+    pub async fn warnings(&self) -> Result<Vec<String>, Refusal> {
+        Ok(self.registry.warnings().await?)
+    }
+
     /// What waits where.
     pub async fn queues(&self) -> Result<Vec<QueueStatus>, Refusal> {
         Ok(self.store.queues().await?)

@@ -92,4 +92,9 @@ impl Registry for RedisStore {
             self.run(Program::Turns, self.queues.layout.group(&request.group), words).await?.count()?;
         Ok(Turns { first_in: Duration::from_micros(wait) })
     }
+
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        self.health().await?;
+        Ok(Self::warnings(self))
+    }
 }

@@ -217,7 +217,7 @@ async fn a_process_is_live_whatever_the_store_says() {
 async fn readiness_depends_on_the_store() {
     let (status, body) = Rig::new().ask("/readyz").await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(body, r#"{"ready":true,"reasons":[]}"#);
+    assert_eq!(body, r#"{"ready":true,"reasons":[],"warnings":[]}"#);
     for (silent, reason) in [(false, "the disk is gone"), (true, "does not answer")] {
         let rig = Rig::on(|_| Arc::new(Broken { silent }));
         let (status, body) = rig.ask("/readyz").await;
