@@ -90,7 +90,7 @@ impl Call {
         Self::Script { program, keys: vec![key], args, repeated: None }
     }
 
-    /// The same, known to be done already where it was.
+    /// Notes that it may have been done already.
     pub(crate) fn again(&mut self) {
         if let Self::Script { args, repeated: Some(index), .. } = self {
             args[*index] = b"1".to_vec();

@@ -123,8 +123,10 @@ impl RedisStore {
     /// Pays what has been owed for longer than anybody tries by himself.
     pub(crate) async fn pay_debts(&self, groups: &[GroupName]) -> Result<(), StoreError> {
         let patience = (self.queues.settings.timeout.0 + self.messages.settings.timeout.0) * 2;
-        let mut places = self.messages.places(groups);
-        places.push(self.messages.layout.everything());
+        let places = match self.messages.together {
+            true => vec![self.messages.layout.everything()],
+            false => self.messages.places(groups),
+        };
         for place in places {
             let words = vec![patience.as_millis().to_string().into_bytes()];
             let now = self.now_argument();

@@ -273,7 +273,8 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    /// As the contract says. In a cluster a batch that concerns more than one group, or a group and templates, is
+    /// As the contract says. A batch that was handed over is done even when its caller stops waiting; where the answer
+    /// is [`StoreError::Unavailable`] it may have been done as well. In a cluster a batch that concerns more than one group, or a group and templates, is
     /// checked as a whole and then done part by part.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let desks =
