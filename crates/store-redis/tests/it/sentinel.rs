@@ -11,7 +11,7 @@ use mmsgw_store_redis::{Durability, RedisClock, RedisMode, RedisSettings, RedisS
 use tempfile::TempDir;
 
 use crate::bench::{queue, request, submission};
-use crate::server::{Server, free_port, settings, until};
+use crate::server::{Server, free_port, serves, settings, until};
 
 struct Sentinel {
     port: u16,
@@ -20,19 +20,24 @@ struct Sentinel {
 }
 
 impl Sentinel {
-    fn start(master: &Server) -> Self {
-        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
-        let file = folder.path().join("sentinel.conf");
-        let text = format!(
-            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor mymaster 127.0.0.1 {} 2\n\
-             sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 4000\n",
-            folder.path().display(),
-            master.port
-        );
-        fs::write(&file, text).unwrap();
-        let mut command = Command::new("redis-server");
-        command.arg(file).arg("--sentinel").stdout(Stdio::null()).stderr(Stdio::null());
-        Self { port, child: command.spawn().unwrap(), _folder: folder }
+    async fn start(master: &Server) -> Self {
+        loop {
+            let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+            let file = folder.path().join("sentinel.conf");
+            let text = format!(
+                "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor mymaster 127.0.0.1 {} 2\n\
+                 sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 4000\n",
+                folder.path().display(),
+                master.port
+            );
+            fs::write(&file, text).unwrap();
+            let mut command = Command::new("redis-server");
+            command.arg(file).arg("--sentinel").stdout(Stdio::null()).stderr(Stdio::null());
+            let mut sentinel = Self { port, child: command.spawn().unwrap(), _folder: folder };
+            if serves(&mut sentinel.child, port).await {
+                return sentinel;
+            }
+        }
     }
 }
 
@@ -58,7 +63,10 @@ async fn start() -> (Server, Vec<Server>, Vec<Sentinel>) {
         info.matches("state=online").count() == 2
     })
     .await;
-    let sentinels: Vec<_> = (0..3).map(|_| Sentinel::start(&master)).collect();
+    let mut sentinels = Vec::new();
+    for _ in 0..3 {
+        sentinels.push(Sentinel::start(&master).await);
+    }
     for sentinel in &sentinels {
         until("a sentinel knows the others", async || {
             let client = redis::Client::open(format!("redis://127.0.0.1:{}", sentinel.port)).unwrap();

@@ -1,6 +1,5 @@
 //! A redis-server process of a test.
 
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -45,22 +44,7 @@ impl Server {
         let child = command.spawn().expect(
             "these tests need redis-server: install the Debian package redis-server (scripts/test does it as root)",
         );
-        self.child = Some(child);
-        for _ in 0..500 {
-            if let Ok(mut connection) = self.connection().await
-                && redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok()
-            {
-                return true;
-            }
-            if self.child.as_mut().unwrap().try_wait().unwrap().is_some() {
-                return false;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!(
-            "redis-server does not answer: {}",
-            fs::read_to_string(self.folder.path().join("log")).unwrap()
-        );
+        serves(self.child.insert(child), self.port).await
     }
 
     /// Ends the process at once, as a power cut would.
@@ -107,6 +91,25 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Waits until the process serves at the port. False where it ended, as it does where somebody else has the port.
+pub(crate) async fn serves(child: &mut Child, port: u16) -> bool {
+    let own = format!("process_id:{}\r", child.id());
+    for _ in 0..1500 {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+        if let Ok(mut connection) = client.get_multiplexed_async_connection().await {
+            let info: redis::RedisResult<String> = redis::cmd("INFO").query_async(&mut connection).await;
+            if info.is_ok_and(|info| info.contains(&own) && !info.contains("loading:1")) {
+                return true;
+            }
+        }
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("redis-server {} does not answer", child.id());
 }
 
 pub(crate) fn settings(mode: RedisMode, servers: Vec<String>) -> RedisSettings {

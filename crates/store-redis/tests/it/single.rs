@@ -262,11 +262,8 @@ async fn durability_that_the_server_does_not_give_is_refused() {
     } else {
         opened.unwrap().commit(submission(&queue("main")).2).await.unwrap();
     }
-    let replicas = RedisSettings {
-        durability: Durability::Replicas,
-        timeout: Span(Duration::from_millis(500)),
-        ..server.settings()
-    };
+    let replicas =
+        RedisSettings { durability: Durability::Replicas, timeout: Span::secs(5), ..server.settings() };
     let error = open(&replicas).await.commit(submission(&queue("main")).2).await.unwrap_err();
     assert!(error.to_string().contains("fewer than 1 replicas"), "{error}");
 }
