@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rung of each crate, and the crates beside it that it may use all the same.
-const LADDER: [(&str, u8, &[&str]); 19] = [
+const LADDER: [(&str, u8, &[&str]); 20] = [
     ("mime", 0, &[]),
     ("smtp", 0, &[]),
     ("mm4", 0, &["mime"]),
     ("mm7", 0, &["mime"]),
     ("net", 0, &[]),
+    ("adapt", 0, &["mime"]),
     ("domain", 1, &[]),
     ("store", 2, &[]),
     ("contract", 2, &[]),
@@ -28,7 +29,8 @@ const LADDER: [(&str, u8, &[&str]); 19] = [
 ];
 
 /// Outside crates that only these rooms may use.
-const FENCES: [(&str, &[&str]); 6] = [
+const FENCES: [(&str, &[&str]); 7] = [
+    ("image", &["adapt"]),
     ("rusqlite", &["store-embedded"]),
     ("object_store", &["store-s3"]),
     ("redis", &["store-redis"]),
