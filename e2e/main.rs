@@ -3,6 +3,7 @@
 
 mod bad_days;
 mod bad_input;
+mod content;
 mod crash_random;
 mod crash_steps;
 mod dead;

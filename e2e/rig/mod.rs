@@ -12,6 +12,8 @@ mod outside;
 mod postfix;
 pub(crate) mod python;
 pub(crate) mod redis;
+#[path = "../../crates/adapt/src/scene.rs"]
+pub(crate) mod scene;
 mod world;
 
 use std::time::{Duration, Instant};

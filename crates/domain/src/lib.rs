@@ -9,6 +9,7 @@
 
 mod address;
 mod clock;
+mod content_class;
 mod event;
 mod gateway;
 mod id;
@@ -24,8 +25,11 @@ mod units;
 
 pub use address::{Address, AddressError, AddressKind};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use content_class::PartFacts;
 pub use event::Event;
-pub use gateway::{Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release};
+pub use gateway::{
+    Compose, ContentSettings, Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release,
+};
 pub use id::{Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
 pub use instance::{Heartbeat, InstanceHealth, InstanceRecord};
 pub use job::{

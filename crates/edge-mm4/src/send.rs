@@ -82,7 +82,7 @@ impl Mm4Gateway {
             renderings: Renderings::new(outbound.render_cache.as_usize()),
             pool: Pool::start(dialer(outbound, endpoint)?, limits),
             judge: Judge { retry: settings.dialect.retry_statuses.clone() },
-            max_octets: outbound.max_message_octets.map(|size| size.0),
+            max_octets: settings.content.max_message_octets.map(|size| size.0),
             heartbeat: outbound.heartbeat,
             reader: Reader::new(settings, Limits::DEFAULT),
         })

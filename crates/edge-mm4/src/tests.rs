@@ -62,7 +62,7 @@ pub(crate) fn content(parts: Vec<(Part, Bytes)>) -> Content {
         parts,
     };
     let (id, revision) = (TemplateId::generate(NOW), RevisionId::generate(NOW));
-    Content { template: Template { id, revision, created: NOW, expires: NOW, content }, bodies }
+    Content::new(Template { id, revision, created: NOW, expires: NOW, content }, bodies)
 }
 
 pub(crate) fn message(recipients: &[&str]) -> Message {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use mmsgw_domain::{ByteSize, Span};
-use mmsgw_engine::config::{FeaturesSection, GatewaySection};
+use mmsgw_engine::config::{ContentSection, FeaturesSection, GatewaySection};
 use mmsgw_mm7::Namespace;
 use mmsgw_mm7::version::{BASE, KNOWN};
 use mmsgw_net::{ClientTlsSettings, ServerTlsSettings};
@@ -44,6 +44,9 @@ pub struct Mm7Settings {
     /// What is asked of the carrier, and what is answered to it.
     #[serde(default)]
     pub features: FeaturesSection,
+    /// What the carrier takes of content.
+    #[serde(default)]
+    pub content: ContentSection,
     /// What this MMSC is particular about.
     #[serde(default)]
     pub dialect: Dialect,
@@ -573,6 +576,7 @@ mod tests {
             "inbound" => toml::from_str::<Inbound>("unknown-key = 1").err(),
             "addressing" => toml::from_str::<Addressing>("unknown-key = 1").err(),
             "features" => toml::from_str::<FeaturesSection>("unknown-key = 1").err(),
+            "content" => toml::from_str::<ContentSection>("unknown-key = 1").err(),
             _ => toml::from_str::<Dialect>("unknown-key = 1").err(),
         };
         let text = error.unwrap().message().to_owned();
@@ -581,7 +585,8 @@ mod tests {
 
     #[test]
     fn the_reference_names_every_setting() {
-        for section in ["gateway", "outbound", "outbound.tls", "inbound", "addressing", "features", "dialect"]
+        for section in
+            ["gateway", "outbound", "outbound.tls", "inbound", "addressing", "features", "content", "dialect"]
         {
             let start = REFERENCE.find(&format!("\n[{section}]\n")).expect(section) + section.len() + 4;
             let text = REFERENCE[start..].split("\n[").next().unwrap();
@@ -626,6 +631,7 @@ mod tests {
             ("[inbound]\nservice_code = \"\\n\"", Some("inbound.service_code")),
             ("[inbound]\ncheck_vaspid = true", Some("needs `vaspid`")),
             ("[addressing]\ndest_prefix = \"\\n\"", Some("addressing.dest_prefix")),
+            ("[content]\nmax_image_width = 0", Some("content.max_image_width")),
             ("[dialect]\nretry_statuses = [1000]", Some("dialect.retry_statuses")),
             ("[dialect]\nnamespace = 'a b'", Some("dialect.namespace")),
         ] {

@@ -5,7 +5,8 @@
 //! door, and only then answers.
 //!
 //! Where to look: `translate` is the one place where words of the domain become words of MM7 and back;
-//! `render` keeps rendered content for the messages that share it; `verdict` is the one table that says
+//! `render` keeps rendered content for the messages that share it; `scales` tells how
+//! large a request will be; `verdict` is the one table that says
 //! what an answer means; `tell` reports to a peer on its messages; `auth` says who may post to us, `digest`
 //! is the one scheme of it that remembers something. Settings of a gateway file are in [`config`].
 //! Nothing here knows the store, retries by itself, or decides when a message is sent.
@@ -16,6 +17,7 @@ mod digest;
 mod heartbeat;
 mod receive;
 mod render;
+mod scales;
 mod send;
 mod tell;
 #[cfg(test)]
@@ -26,4 +28,5 @@ mod verdict;
 pub use config::{Mm7Settings, SecretError, SettingFault};
 pub use heartbeat::{Heartbeat, HeartbeatError};
 pub use receive::{Receiver, router};
+pub use scales::Mm7Scales;
 pub use send::{GatewayError, Mm7Gateway};

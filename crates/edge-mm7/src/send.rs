@@ -21,7 +21,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::config::{Credential, Mm7Settings, PrefixStyle, SecretError, SettingFault};
+use crate::config::{Credential, Dialect, Mm7Settings, PrefixStyle, SecretError, SettingFault};
 use crate::heartbeat::Heartbeat;
 use crate::receive::limits;
 use crate::render::{CONTENT_ID, RenderError, Renderer};
@@ -111,13 +111,7 @@ impl Mm7Gateway {
             heartbeat: outbound.heartbeat.clone(),
             timeout: outbound.timeout.0,
             connections: Semaphore::new(connections),
-            options: WriteOptions {
-                prefixes: match settings.dialect.prefix_style {
-                    PrefixStyle::Default => Prefixes::None,
-                    PrefixStyle::Mm7 => Prefixes::Mm7,
-                },
-                bare_sender: settings.dialect.bare_sender,
-            },
+            options: options(&settings.dialect),
             renderer: Renderer::new(&settings.dialect, outbound.content_cache.as_usize()),
             judge: Judge::new(&settings.dialect, translator.numbering.clone()),
             translator,
@@ -232,9 +226,20 @@ impl Gateway for Mm7Gateway {
     }
 }
 
+/// How a dialect has envelopes written.
+pub(crate) fn options(dialect: &Dialect) -> WriteOptions {
+    WriteOptions {
+        prefixes: match dialect.prefix_style {
+            PrefixStyle::Default => Prefixes::None,
+            PrefixStyle::Mm7 => Prefixes::Mm7,
+        },
+        bare_sender: dialect.bare_sender,
+    }
+}
+
 /// Why a message cannot be written.
 #[derive(Debug, thiserror::Error)]
-enum Unwritable {
+pub(crate) enum Unwritable {
     #[error("content: {0}")]
     Content(#[from] RenderError),
     #[error("{0}")]

@@ -79,7 +79,7 @@ pub(crate) fn content(parts: &[(&str, &str, &[u8])]) -> Content {
         expires: now(),
         content: template_content(parts.iter().map(part).collect()),
     };
-    Content { template, bodies: parts.iter().map(|(_, _, body)| Bytes::copy_from_slice(body)).collect() }
+    Content::new(template, parts.iter().map(|(_, _, body)| Bytes::copy_from_slice(body)).collect())
 }
 
 /// A message without any option to these addresses.

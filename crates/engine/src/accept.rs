@@ -13,7 +13,9 @@ use mmsgw_domain::{
 };
 use mmsgw_store::{Batch, Lane, NewJob, Write};
 
+use crate::content::ContentError;
 use crate::engine::{CLAIM_SLACK, Engine};
+use crate::fit::{Unfit, dangling_text, is_smil, warn_of_unshown};
 use crate::group::{Group, count};
 use crate::refusal::{Field, Refusal};
 
@@ -84,13 +86,22 @@ pub struct Submission {
     pub events_url: Vec<String>,
 }
 
+/// A template that is not in the store yet.
+struct Drafted {
+    template: Template,
+    /// What puts it there.
+    batch: Batch,
+    /// Names of its parts in the order of the request.
+    order: Vec<String>,
+}
+
 impl Engine {
     /// Creates a template.
     ///
     /// # Errors
     /// [`Refusal::Invalid`] where a part or a time is not acceptable.
     pub async fn create_template(&self, draft: TemplateDraft) -> Result<Template, Refusal> {
-        let (template, batch) = self.draft_template(draft).await?;
+        let Drafted { template, batch, .. } = self.draft_template(draft).await?;
         self.store.commit(batch).await?;
         Ok(template)
     }
@@ -125,6 +136,7 @@ impl Engine {
         template.expires = self.template_end(&template.content);
         self.claim_blobs(template, self.keep_until(template.expires), &mut batch);
         batch.push(Write::Template { template: template.clone(), replaces });
+        warn_of_unshown(template);
         self.store.commit(batch).await?;
         Ok(template.clone())
     }
@@ -162,6 +174,9 @@ impl Engine {
     ) -> Result<(Message, Template), Refusal> {
         let template = self.template(template).await?;
         let (message, batch) = self.draft_message(&template, submission, Batch::new())?;
+        if let Some(unfit) = self.check_fit(&template, &message).await? {
+            return Err(Refusal::Unfit { part: None, unfit });
+        }
         self.commit_message(&message, batch).await?;
         self.note_claim(&template, &message);
         Ok((message, template))
@@ -176,25 +191,54 @@ impl Engine {
         draft: TemplateDraft,
         submission: Submission,
     ) -> Result<(Message, Template), Refusal> {
-        let (template, batch) = self.draft_template(draft).await?;
+        let Drafted { template, batch, order } = self.draft_template(draft).await?;
         let (message, batch) = self.draft_message(&template, submission, batch)?;
+        if let Some(unfit) = self.check_fit(&template, &message).await? {
+            let part = unfit.part().and_then(|name| order.iter().position(|given| given == name));
+            return Err(Refusal::Unfit { part, unfit });
+        }
         self.commit_message(&message, batch).await?;
         self.note_claim(&template, &message);
         Ok((message, template))
     }
 
-    async fn draft_template(&self, draft: TemplateDraft) -> Result<(Template, Batch), Refusal> {
+    async fn draft_template(&self, draft: TemplateDraft) -> Result<Drafted, Refusal> {
         let now = self.now();
         check_times(&draft.content, now)?;
         let mut batch = Batch::new();
         let mut content = draft.content;
         content.parts = self.make_parts(draft.parts, &mut batch).await?;
+        let order = content.parts.iter().map(|part| part.name.clone()).collect();
         self.arrange(&mut content.parts, 0)?;
         let (id, revision) = (TemplateId::generate(now), RevisionId::generate(now));
         let template = Template { id, revision, created: now, expires: self.template_end(&content), content };
         self.claim_blobs(&template, self.keep_until(template.expires), &mut batch);
         batch.push(Write::Template { template: template.clone(), replaces: None });
-        Ok((template, batch))
+        warn_of_unshown(&template);
+        Ok(Drafted { template, batch, order })
+    }
+
+    /// Why the carrier of a new message would not take it, as far as that can be told now: media behind URLs
+    /// are looked at when they are fetched.
+    async fn check_fit(&self, template: &Template, message: &Message) -> Result<Option<Unfit>, Refusal> {
+        if let Some(unfit) = dangling_text(template) {
+            return Ok(Some(unfit));
+        }
+        let parts = &template.content.parts;
+        let Some(group) = self.groups.find(&message.group) else { return Ok(None) };
+        let fetches = parts.iter().any(|part| matches!(part.content, PartContent::Url(_)));
+        if fetches || !group.settings.content.has_limits() {
+            return Ok(None);
+        }
+        let fitted = match self.content_of(template).await {
+            Ok(content) => self.fitted(&group, self.outbound(message, content)).await,
+            Err(error) => Err(error),
+        };
+        match fitted {
+            Err(ContentError::Unfit(unfit)) => Ok(Some(unfit)),
+            Err(ContentError::Store(error)) => Err(error.into()),
+            Ok(_) | Err(ContentError::Gone(_) | ContentError::Fetch { .. }) => Ok(None),
+        }
     }
 
     /// When a template may be forgotten: not before the last moment at which it may be delivered.
@@ -269,7 +313,7 @@ impl Engine {
             let why = format!("two parts are named `{}`", parts[twice].name);
             return Err(Refusal::invalid(Field::Part(twice.saturating_sub(kept)), why));
         }
-        parts.sort_by_key(|part| !part.content_type.starts_with("application/smil"));
+        parts.sort_by_key(|part| !is_smil(part));
         Ok(())
     }
 

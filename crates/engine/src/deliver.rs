@@ -81,12 +81,17 @@ impl Engine {
             Err(ContentError::Store(error)) => return Err(error),
             Err(error) => return Ok(Attempt::without_carrier(without_content(&error))),
         };
+        let mut outbound = match self.fitted(group, self.outbound(message, content)).await {
+            Ok(outbound) => outbound,
+            Err(ContentError::Store(error)) => return Err(error),
+            Err(error) => return Ok(Attempt::without_carrier(without_content(&error))),
+        };
         tokio::select! {
             biased;
             () = instance.hands_back() => return Ok(Attempt::NotBegun),
             turn = group.pacer.turn(self.registry.as_ref()) => turn?,
         }
-        let outbound = self.outbound(message, content);
+        outbound.now = self.now();
         let transaction = outbound.transaction_id.clone();
         let verdict = gateway.send(&outbound).await;
         self.note_health(place, &verdict).await;
@@ -126,7 +131,7 @@ impl Engine {
         }
     }
 
-    fn outbound(&self, message: &Message, content: Arc<Content>) -> Outbound {
+    pub(crate) fn outbound(&self, message: &Message, content: Arc<Content>) -> Outbound {
         let recipients: Vec<Recipient> = message.unsent().cloned().collect();
         let transaction_id = message.transaction_id();
         Outbound { message: Arc::new(message.clone()), recipients, content, transaction_id, now: self.now() }
@@ -182,6 +187,8 @@ fn without_content(error: &ContentError) -> Delivery {
         ContentError::Fetch { error: FetchError::Missing(_), .. } | ContentError::Gone(_) => {
             fail(Code::UNKNOWN)
         }
-        ContentError::Fetch { error: FetchError::Refused(_), .. } => fail(Code::UNSUPPORTED),
+        ContentError::Fetch { error: FetchError::Refused(_), .. } | ContentError::Unfit(_) => {
+            fail(Code::UNSUPPORTED)
+        }
     }
 }

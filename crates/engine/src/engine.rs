@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::content::ContentCache;
+use crate::fit::Adapter;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
 use crate::instance::{Instance, MissedHeartbeats};
@@ -57,6 +58,10 @@ pub struct EngineSettings {
     pub lease: Duration,
     /// Octets of loaded media in memory.
     pub cache_octets: usize,
+    /// Pictures that are changed at once; each takes a thread.
+    pub adapt_threads: usize,
+    /// A picture of more pixels is not changed. Changing takes up to about 16 octets of memory for each.
+    pub adapt_pixels: u64,
     /// Above so many waiting jobs in its queue a group takes no more messages for the time being.
     pub max_waiting: u64,
     /// Callbacks in flight at once, per group.
@@ -88,6 +93,8 @@ impl Default for EngineSettings {
             default_group: None,
             lease: Duration::from_secs(60),
             cache_octets: 64 << 20,
+            adapt_threads: 1,
+            adapt_pixels: 25_000_000,
             max_waiting: 5_000_000,
             callback_window: 256,
             callback_retry: RetryPolicy {
@@ -114,6 +121,7 @@ pub struct Core {
     pub(crate) settings: EngineSettings,
     pub(crate) groups: Groups,
     pub(crate) cache: ContentCache,
+    pub(crate) adapter: Adapter,
     pub(crate) turns: Turns,
     /// The instances of this process.
     pub(crate) instances: Mutex<Vec<Arc<Instance>>>,
@@ -136,6 +144,7 @@ impl Engine {
     /// An engine that knows no group yet; see [`Engine::know_group`] and [`Engine::run_group`].
     pub fn new(parts: EngineParts, settings: EngineSettings) -> Self {
         let EngineParts { store, registry, blobs, clock, fetcher, notifier } = parts;
+        let adapter = Adapter::new(settings.adapt_threads);
         Self(Arc::new(Core {
             store,
             registry,
@@ -145,6 +154,7 @@ impl Engine {
             notifier,
             cache: ContentCache::new(settings.cache_octets),
             settings,
+            adapter,
             groups: Groups::default(),
             turns: Turns::default(),
             notes: Notes::default(),

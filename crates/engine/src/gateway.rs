@@ -1,4 +1,4 @@
-//! The three traits through which the engine reaches the outside, and what they answer.
+//! The four traits through which the engine reaches the outside, and what they answer.
 //!
 //! The engine defines them, the edges implement them, and nothing calls upward in another way. A
 //! delivery ends in a [`Verdict`], never in an error: whatever went wrong, somebody has to say
@@ -44,6 +44,18 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Answers a request of the carrier's.
     async fn answer(&self, answer: &AnswerJob, now: Timestamp) -> Verdict;
+}
+
+/// Tells how large a message is on its way to a carrier, from the gateway's settings alone: also where the
+/// gateway itself runs in another process.
+pub trait Scales: Send + Sync + 'static {
+    /// Octets of the largest transmission that [`Gateway::send`] would make of a message: the encoded
+    /// content, and the head that goes with it. Told without encoding anything large; 0 for what cannot be
+    /// written at all, as sending tells why.
+    fn wire_octets(&self, outbound: &Outbound) -> u64;
+
+    /// The most octets of a medium that are no more than `wire` octets in this gateway's transfer coding.
+    fn media_octets(&self, wire: u64) -> u64;
 }
 
 /// A report on an inbound message, to be handed to the carrier now.

@@ -1,8 +1,8 @@
 //! The groups that this process knows, and the workers that run for them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use mmsgw_domain::{GroupName, GroupSettings, Queue, QueueKind};
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Scales};
 use crate::instance::InstanceIdentity;
 use crate::pace::{Breaker, Pacer};
 use crate::worker::{Desk, Worker};
@@ -23,6 +23,7 @@ pub struct Group {
     pub(crate) breaker: Breaker,
     pub(crate) counts: Counters,
     pub(crate) waiting: AtomicU64,
+    pub(crate) scales: OnceLock<Box<dyn Scales>>,
 }
 
 /// What a group did since the process started.
@@ -66,8 +67,14 @@ impl Group {
             breaker: Breaker::default(),
             counts: Counters::default(),
             waiting: AtomicU64::new(0),
+            scales: OnceLock::new(),
             settings,
         }
+    }
+
+    /// Has its messages weighed by `scales`: a limit on octets holds from then on. The first ones stay.
+    pub fn weigh_by(&self, scales: impl Scales) {
+        let _ = self.scales.set(Box::new(scales));
     }
 
     /// What it did so far.

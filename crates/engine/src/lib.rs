@@ -2,12 +2,13 @@
 //!
 //! The engine knows no wire and no disk. Edges come in through its doors ([`Engine::submit`],
 //! [`Engine::intake`], [`Engine::message`] and their neighbours); it goes out through the traits
-//! [`Gateway`], [`Notifier`] and [`Fetcher`]; it keeps everything in a
+//! [`Gateway`], [`Scales`], [`Notifier`] and [`Fetcher`]; it keeps everything in a
 //! [`Store`](mmsgw_store::Store).
 //!
 //! A message out: `accept` makes message, first event and TX job in one commit → `worker` leases the
-//! job → `deliver` loads the content and asks the gateway → `settle` turns the verdict into the next
-//! state, the event, the end of the job and the callbacks, in one commit → `notify` posts them.
+//! job → `deliver` loads the content, has `fit` make it what the carrier takes, and asks the gateway →
+//! `settle` turns the verdict into the next state, the event, the end of the job and the callbacks, in one
+//! commit → `notify` posts them.
 //!
 //! In: `intake` keeps the raw octets as an RX job in one commit → `digest` has the gateway read them. A
 //! report on a message of ours is judged by `hear` and becomes an event by `notes`, several of one message
@@ -19,6 +20,7 @@ mod content;
 mod deliver;
 mod digest;
 mod engine;
+mod fit;
 mod gateway;
 mod group;
 mod hear;
@@ -38,11 +40,13 @@ mod turns;
 mod worker;
 
 pub use accept::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
-pub use content::{Content, ContentError};
+pub use content::{Content, ContentError, ContentId};
 pub use engine::{Engine, EngineParts, EngineSettings};
+pub use fit::Unfit;
 pub use gateway::{
     Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway, InboundContent,
-    InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome, Unreadable, Verdict,
+    InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome, Scales, Unreadable,
+    Verdict,
 };
 pub use group::{Group, GroupCounts};
 pub use instance::{InstanceIdentity, MissedHeartbeats};

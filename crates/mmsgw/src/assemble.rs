@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use mmsgw_contract::{Keys, Links};
 use mmsgw_domain::{Clock, InstanceId};
 use mmsgw_edge_callout::{Callout, Fetch};
-use mmsgw_edge_mm4::{Mm4Gateway, Mm4Settings, Routes, SmtpReceiver, watch_spool};
-use mmsgw_edge_mm7::Mm7Gateway;
+use mmsgw_edge_mm4::{Mm4Gateway, Mm4Scales, Mm4Settings, Routes, SmtpReceiver, watch_spool};
+use mmsgw_edge_mm7::{Mm7Gateway, Mm7Scales};
 use mmsgw_engine::config::Protocol;
 use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, InstanceIdentity};
 use mmsgw_net::tls::Alpn;
@@ -155,6 +155,10 @@ impl Crew<'_> {
         let known = self.engine.group(settings.group());
         let is_first = known.is_none();
         let group = known.unwrap_or_else(|| self.engine.know_group(settings.group_settings()));
+        match settings {
+            GatewaySettings::Mm4(s) => group.weigh_by(Mm4Scales::new(s)),
+            GatewaySettings::Mm7(s) => group.weigh_by(Mm7Scales::new(s)),
+        }
         let (host, pid) = (host_name(), std::process::id());
         let id = |name: &str| InstanceId::new(settings.group(), name, &host, pid);
         if self.roles.include(Role::Gateway) {

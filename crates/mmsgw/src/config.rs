@@ -75,11 +75,14 @@ impl GatewaySettings {
         let (settings, has_heartbeat) = match self {
             Self::Mm4(s) => {
                 let url = s.inbound.mms_received_url.as_deref();
-                (group_settings(&s.gateway, &s.features, url), s.outbound.heartbeat != Heartbeat::None)
+                (
+                    group_settings(&s.gateway, &s.features, &s.content, url),
+                    s.outbound.heartbeat != Heartbeat::None,
+                )
             }
             Self::Mm7(s) => {
                 let url = s.inbound.mms_received_url.as_deref();
-                (group_settings(&s.gateway, &s.features, url), s.outbound.heartbeat.is_some())
+                (group_settings(&s.gateway, &s.features, &s.content, url), s.outbound.heartbeat.is_some())
             }
         };
         let heartbeat_interval = settings.heartbeat_interval.filter(|_| has_heartbeat);

@@ -76,6 +76,7 @@ fn group(name: &str) -> GroupSettings {
         queue_by_priority: false,
         max_age: Duration::from_secs(3_600),
         heartbeat_interval: None,
+        content: mmsgw_domain::ContentSettings::default(),
     }
 }
 

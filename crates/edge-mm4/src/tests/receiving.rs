@@ -80,7 +80,7 @@ pub(super) async fn house(tables: &str, known: &[&str]) -> House {
     };
     let engine = Engine::new(parts, EngineSettings::default());
     for settings in gateways().iter().filter(|s| known.contains(&s.gateway.group.as_str())) {
-        engine.know_group(group_settings(&settings.gateway, &settings.features, None));
+        engine.know_group(group_settings(&settings.gateway, &settings.features, &settings.content, None));
     }
     let routes = Arc::new(ArcSwap::from_pointee(Routes::new(&receiver, &gateways()).unwrap()));
     let (drain, receiver) = (Drain::new(), SmtpReceiver::bind(receiver).unwrap());
@@ -367,7 +367,7 @@ async fn a_message_comes_in_and_what_is_told_of_it_goes_out() {
     settings.outbound.remote_domain = Some("mms.peer.example".into());
     settings.features.auto_ack = true;
     settings.features.auto_dr = mmsgw_domain::Release::Immediate;
-    house.engine.know_group(group_settings(&settings.gateway, &settings.features, None));
+    house.engine.know_group(group_settings(&settings.gateway, &settings.features, &settings.content, None));
     let working = Working::start(&house, &settings);
     let mut talk = house.greeted().await;
     for _ in 0..2 {

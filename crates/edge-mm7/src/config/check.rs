@@ -45,6 +45,9 @@ impl Mm7Settings {
         if let Some(code) = self.dialect.retry_statuses.iter().find(|c| !(2000..10_000).contains(*c)) {
             faults.add("dialect.retry_statuses", format!("{code} is no StatusCode of an error"));
         }
+        for (key, why) in self.content.check() {
+            faults.add(key, why);
+        }
         faults.into_result()
     }
 }

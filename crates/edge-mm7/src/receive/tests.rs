@@ -82,6 +82,7 @@ impl House {
         engine.know_group(group_settings(
             &settings.gateway,
             &settings.features,
+            &settings.content,
             settings.inbound.mms_received_url.as_deref(),
         ));
         let service = router(engine.clone(), vec![Receiver::new(settings).unwrap()]);

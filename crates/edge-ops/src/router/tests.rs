@@ -191,6 +191,7 @@ fn group(name: &str) -> GroupSettings {
         queue_by_priority: false,
         max_age: Duration::from_secs(3600),
         heartbeat_interval: None,
+        content: mmsgw_domain::ContentSettings::default(),
     }
 }
 

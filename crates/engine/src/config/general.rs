@@ -28,6 +28,10 @@ pub struct GeneralSection {
     pub lease: Span,
     /// Loaded media kept in memory.
     pub media_cache: ByteSize,
+    /// Pictures that are made to fit at once, each on a thread of its own.
+    pub adapt_threads: usize,
+    /// A picture of more pixels is refused where a gateway has limits on content.
+    pub adapt_pixels: u64,
     /// A group with more messages waiting takes no new ones.
     pub max_waiting: u64,
     /// Callbacks in flight at once, for each group.
@@ -60,6 +64,8 @@ impl Default for GeneralSection {
             max_part_size: ByteSize(settings.max_part_octets as u64),
             lease: Span(settings.lease),
             media_cache: ByteSize(settings.cache_octets as u64),
+            adapt_threads: settings.adapt_threads,
+            adapt_pixels: settings.adapt_pixels,
             max_waiting: settings.max_waiting,
             callback_window: settings.callback_window,
             callback_delays: spans(&settings.callback_retry),
@@ -88,6 +94,8 @@ impl GeneralSection {
             default_group: self.default_gateway.clone(),
             lease: self.lease.0.max(SHORTEST_LEASE),
             cache_octets: self.media_cache.as_usize(),
+            adapt_threads: self.adapt_threads.clamp(1, 256),
+            adapt_pixels: self.adapt_pixels,
             max_waiting: self.max_waiting,
             callback_window: self.callback_window.max(1),
             callback_retry: policy(&self.callback_delays, self.callback_tries),

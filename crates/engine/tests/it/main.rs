@@ -4,6 +4,7 @@
 mod callbacks;
 mod content;
 mod delivery;
+mod fit;
 mod inbound;
 mod instances;
 mod isolation;

@@ -7,14 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mmsgw_domain::{
-    Address, AnswerJob, CarrierReport, Clock, Features, GroupName, GroupSettings, InstanceId, IntakeJob,
-    IntakeKind, Message, MessageId, Queue, QueueKind, Release, ReportOrder, RetryPolicy, State, SystemClock,
-    Template, TemplateContent, Timestamp,
+    Address, AnswerJob, CarrierReport, Clock, ContentSettings, Features, GroupName, GroupSettings,
+    InstanceId, IntakeJob, IntakeKind, Message, MessageId, Queue, QueueKind, Release, ReportOrder,
+    RetryPolicy, State, SystemClock, Template, TemplateContent, Timestamp,
 };
 use mmsgw_engine::{
     Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts, EngineSettings,
     FetchError, Fetcher, Gateway, Incoming, InstanceIdentity, Notifier, Outbound, OutboundReport, PartDraft,
-    Submission, TemplateDraft, Unreadable, Verdict,
+    Scales, Submission, TemplateDraft, Unreadable, Verdict,
 };
 use mmsgw_store::{DirectoryBlobs, LocalRegistry, MemoryStore, Store};
 use parking_lot::Mutex;
@@ -34,7 +34,7 @@ pub(crate) struct Rig {
     pub(crate) media: Arc<Media>,
     stop: CancellationToken,
     tasks: TaskTracker,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Rig {
@@ -77,7 +77,7 @@ impl Rig {
             media,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            _dir: dir,
+            dir,
         }
     }
 
@@ -94,6 +94,7 @@ impl Rig {
         let carrier = Arc::new(Carrier::new(instance));
         let gateway: Arc<dyn Gateway> = carrier.clone();
         let group = self.engine.know_group(settings);
+        group.weigh_by(PlainScales);
         let identity = InstanceIdentity::new(carrier.instance.clone(), "serve").speaking("MM7");
         self.engine.run_group(&group, &gateway, identity.clone(), &self.stop, &self.tasks);
         self.engine.run_callbacks(&group, identity, &self.stop, &self.tasks);
@@ -116,6 +117,15 @@ impl Rig {
             ..Submission::default()
         };
         self.engine.submit_new(draft, submission).await.unwrap().0.id
+    }
+
+    /// How many media are kept.
+    pub(crate) fn blobs(&self) -> usize {
+        fn files(directory: &std::path::Path) -> usize {
+            let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+            entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+        }
+        files(self.dir.path())
     }
 
     pub(crate) async fn message(&self, id: MessageId) -> Message {
@@ -211,6 +221,7 @@ pub(crate) fn group_settings(name: &str) -> GroupSettings {
         queue_by_priority: false,
         max_age: Duration::from_secs(3600),
         heartbeat_interval: None,
+        content: ContentSettings::default(),
     }
 }
 
@@ -299,6 +310,19 @@ impl Carrier {
 
     pub(crate) fn transactions(&self) -> Vec<String> {
         self.seen.lock().iter().map(|o| o.transaction_id.clone()).collect()
+    }
+}
+
+/// Octets as they are, and a head of 500.
+struct PlainScales;
+
+impl Scales for PlainScales {
+    fn wire_octets(&self, outbound: &Outbound) -> u64 {
+        500 + outbound.content.bodies.iter().map(|body| body.len() as u64).sum::<u64>()
+    }
+
+    fn media_octets(&self, wire: u64) -> u64 {
+        wire
     }
 }
 
