@@ -27,3 +27,4 @@ mod readers;
 mod rig;
 mod smtp_clients;
 mod spool;
+mod submitted;
