@@ -94,7 +94,8 @@ async fn a_process_ends_for_its_supervisor_where_it_is_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_may_throw_queues_away_is_told_at_start_and_in_health() {
-    let redis = Redis::start(&["--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let redis =
+        Redis::start(&["--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
     let fleet = Fleet::new(&redis.storage(), SimConfig::default(), "").await;
     let [ops] = crate::rig::crash::free_ports();
     let _api = fleet.start("api", 0, &["--ops", &ops.to_string()]);

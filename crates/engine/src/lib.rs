@@ -44,9 +44,9 @@ pub use content::{Content, ContentError, ContentId};
 pub use engine::{Engine, EngineParts, EngineSettings};
 pub use fit::Unfit;
 pub use gateway::{
-    Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway, InboundContent,
-    InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome, Scales, Unreadable,
-    Verdict,
+    Amendment, AmendmentKind, Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway,
+    InboundContent, InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome,
+    Scales, Unreadable, Verdict,
 };
 pub use group::{Group, GroupCounts};
 pub use instance::{InstanceIdentity, MissedHeartbeats};
