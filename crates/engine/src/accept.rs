@@ -13,9 +13,8 @@ use mmsgw_domain::{
 };
 use mmsgw_store::{Batch, Lane, NewJob, Write};
 
-use crate::content::ContentError;
 use crate::engine::{CLAIM_SLACK, Engine};
-use crate::fit::{Unfit, dangling_text, is_smil, warn_of_unshown};
+use crate::fit::{is_smil, warn_of_unshown};
 use crate::group::{Group, count};
 use crate::refusal::{Field, Refusal};
 
@@ -216,29 +215,6 @@ impl Engine {
         batch.push(Write::Template { template: template.clone(), replaces: None });
         warn_of_unshown(&template);
         Ok(Drafted { template, batch, order })
-    }
-
-    /// Why the carrier of a new message would not take it, as far as that can be told now: media behind URLs
-    /// are looked at when they are fetched.
-    async fn check_fit(&self, template: &Template, message: &Message) -> Result<Option<Unfit>, Refusal> {
-        if let Some(unfit) = dangling_text(template) {
-            return Ok(Some(unfit));
-        }
-        let parts = &template.content.parts;
-        let Some(group) = self.groups.find(&message.group) else { return Ok(None) };
-        let fetches = parts.iter().any(|part| matches!(part.content, PartContent::Url(_)));
-        if fetches || !group.settings.content.has_limits() {
-            return Ok(None);
-        }
-        let fitted = match self.content_of(template).await {
-            Ok(content) => self.fitted(&group, self.outbound(message, content)).await,
-            Err(error) => Err(error),
-        };
-        match fitted {
-            Err(ContentError::Unfit(unfit)) => Ok(Some(unfit)),
-            Err(ContentError::Store(error)) => Err(error.into()),
-            Ok(_) | Err(ContentError::Gone(_) | ContentError::Fetch { .. }) => Ok(None),
-        }
     }
 
     /// When a template may be forgotten: not before the last moment at which it may be delivered.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use mmsgw_adapt::presentation::{agreement, compose};
 use mmsgw_adapt::{AdaptError, Fitted, Format, Formats, Limits, Probe, fit};
 use mmsgw_domain::{
-    BlobRef, Compose, ContentSettings, Digest, Part, PartContent, PartId, Template, Timestamp,
+    BlobRef, Compose, ContentSettings, Digest, Message, Part, PartContent, PartId, Template, Timestamp,
 };
 use mmsgw_store::{Batch, Write};
 use parking_lot::Mutex;
@@ -23,6 +23,7 @@ use crate::content::{Content, ContentError};
 use crate::engine::Engine;
 use crate::gateway::Outbound;
 use crate::group::Group;
+use crate::refusal::Refusal;
 
 /// Why a carrier does not take a content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +128,33 @@ impl Shape<'_> {
 }
 
 impl Engine {
+    /// Why the carrier of a new message would not take it, as far as that can be told now: media behind URLs
+    /// are looked at when they are fetched.
+    pub(crate) async fn check_fit(
+        &self,
+        template: &Template,
+        message: &Message,
+    ) -> Result<Option<Unfit>, Refusal> {
+        if let Some(unfit) = dangling_text(template) {
+            return Ok(Some(unfit));
+        }
+        let parts = &template.content.parts;
+        let Some(group) = self.groups.find(&message.group) else { return Ok(None) };
+        let fetches = parts.iter().any(|part| matches!(part.content, PartContent::Url(_)));
+        if fetches || !group.settings.content.has_limits() {
+            return Ok(None);
+        }
+        let fitted = match self.content_of(template).await {
+            Ok(content) => self.fitted(&group, self.outbound(message, content)).await,
+            Err(error) => Err(error),
+        };
+        match fitted {
+            Err(ContentError::Unfit(unfit)) => Ok(Some(unfit)),
+            Err(ContentError::Store(error)) => Err(error.into()),
+            Ok(_) | Err(ContentError::Gone(_) | ContentError::Fetch { .. }) => Ok(None),
+        }
+    }
+
     /// `outbound` with its content as the carrier takes it.
     pub(crate) async fn fitted(
         &self,
@@ -357,7 +385,7 @@ pub(crate) fn dangling(content: &Content) -> Option<Unfit> {
 }
 
 /// The same of the presentations that stand in the template as text.
-pub(crate) fn dangling_text(template: &Template) -> Option<Unfit> {
+fn dangling_text(template: &Template) -> Option<Unfit> {
     template.content.parts.iter().filter(|part| is_smil(part)).find_map(|part| match &part.content {
         PartContent::Text(text) => missing_reference(template, part, text),
         PartContent::Blob(_) | PartContent::Url(_) => None,
