@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::rig::crash::Chance;
-use crate::rig::fleet::{Fleet, GROUPS};
+use crate::rig::fleet::{Fleet, GROUPS, PICTURES, picture};
 use crate::rig::redis::Redis;
 use crate::rig::{text, wait_until};
 
@@ -74,6 +74,11 @@ async fn instances_die_at_random_and_every_message_reaches_its_end() {
     let copies = fleet.copies();
     let (mut more, mut others) = (0, 0);
     for (number, copies) in &copies {
+        if number.is_multiple_of(PICTURES) {
+            let sought = picture(*number);
+            let has = |copy: &mmsgw_mmsc_sim::Received| copy.parts.iter().any(|part| part.octets == sought);
+            assert!(copies.iter().all(has), "the picture of message {number} is not what was posted");
+        }
         // A transaction id of ours begins with the id of its message.
         let mut by_message = BTreeMap::<&str, Vec<&str>>::new();
         for copy in copies {

@@ -50,8 +50,13 @@ impl Fleet {
                  [general]\ninstance_ttl = '2s'\nlease = '10s'\ncallback_delays = ['300ms']\ncallback_tries = 1000\n\
                  report_delays = ['300ms']\nreport_tries = 1000\n{storage}"
             );
+            // The second host has the shared media under another name.
+            let main = if index == 0 { main } else { main.replace("'media'", "'media-elsewhere'") };
             std::fs::write(fleet.main(index), main).unwrap();
         }
+        std::fs::create_dir(fleet.directory.path().join("media")).unwrap();
+        let elsewhere = fleet.directory.path().join("media-elsewhere");
+        std::os::unix::fs::symlink(fleet.directory.path().join("media"), elsewhere).unwrap();
         fleet.write_gateways(over);
         fleet
     }
@@ -117,10 +122,14 @@ impl Fleet {
         if let Some(url) = events_url {
             send["events_url"] = json!(url);
         }
+        let text = format!("message {number}");
+        let mut parts = vec![json!({"name": "a.txt", "content_type": "text/plain", "content": text})];
+        if number.is_multiple_of(PICTURES) {
+            let picture = encodify::base64::STANDARD.encode(picture(number));
+            parts.push(json!({"name": "a.png", "content_type": "image/png", "encoding": "base64", "content": picture}));
+        }
         let body = json!({
-            "origin": "+15555550101", "subject": format!("fleet {number:06}"),
-            "parts": [{"name": "a.txt", "content_type": "text/plain", "content": format!("message {number}")}],
-            "send": send,
+            "origin": "+15555550101", "subject": format!("fleet {number:06}"), "parts": parts, "send": send,
         });
         let request = self.http.post(url).header("content-type", "application/json").body(body.to_string());
         let answer = request.send().await.map_err(|_| 0_u16)?;
@@ -183,6 +192,14 @@ impl Fleet {
         logs.map(|log| String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).matches(text).count())
             .sum()
     }
+}
+
+/// One of so many messages has a picture, which is with the shared media.
+pub(crate) const PICTURES: usize = 7;
+
+/// Octets that no other message has.
+pub(crate) fn picture(number: usize) -> Vec<u8> {
+    (0..3_000).map(|place: usize| u8::try_from((place * (number + 3)) % 251).unwrap()).collect()
 }
 
 /// A process of the fleet.
