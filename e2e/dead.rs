@@ -96,3 +96,21 @@ async fn with_keys_it_takes_an_administrators() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("lacks the scope admin"), "{refused:?}");
     assert_eq!(out(&with(&admin).await), "No job was given up.\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_read_over_mm7_is_refused_and_kept() {
+    let world = World::start("", "", "").await;
+    let door = format!("http://{}/mmsgw/v1/mms/inbound/mm7", world.gateway.awaited("HTTP for carriers"));
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = http.post(door).header("content-type", "text/xml").body("<Envelope>").send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 500);
+    assert!(answer.text().await.unwrap().contains("<StatusCode>2007<"));
+    let job = wait_until("it to be given up", async || {
+        let listed: Value = serde_json::from_str(&out(&dead(&world, &["list", "--json"]).await)).unwrap();
+        listed["jobs"].get(0).cloned()
+    })
+    .await;
+    assert_eq!((&job["queue"], &job["size"]), (&"mm7/rx".into(), &10.into()), "{job}");
+    let shown = out(&dead(&world, &["show", job["id"].as_str().unwrap()]).await);
+    assert!(shown.contains("Content-Type  text/xml") && shown.contains("<Envelope>"), "{shown}");
+}
