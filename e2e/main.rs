@@ -1,6 +1,7 @@
 //! End-to-end scenarios: the real binary as a process, against the pretend carrier and real outside
 //! programs. One file for each scenario.
 
+mod amend;
 mod bad_days;
 mod bad_input;
 mod content;
@@ -17,6 +18,7 @@ mod inbound;
 mod inbound_crash;
 mod isolation;
 mod many_reports;
+mod matrix;
 mod original_app;
 mod original_received;
 mod outbound_mm4;

@@ -39,6 +39,6 @@ pub use request::{
     TemplateRequest, TemplateValues,
 };
 pub use view::{
-    EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, RecipientView, StateWord,
-    TemplateView,
+    EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, PreviouslySentView, RecipientView,
+    StateWord, TemplateView,
 };

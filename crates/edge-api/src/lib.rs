@@ -30,3 +30,4 @@ pub use mmsgw_contract::{ApiKey, KeySettings, Scope};
 pub use openapi::document;
 pub use router::{INBOUND_PATH, router, router_with_clock};
 pub use serve::{Listening, ServeError, serve};
+pub use templates::drafts;

@@ -83,6 +83,14 @@ pub struct Submission {
     pub origin: Option<Address>,
     /// Where to post events, besides the group's URLs.
     pub events_url: Vec<String>,
+    /// The billing code; absent: that of the gateway.
+    pub service_code: Option<String>,
+    /// The application that it is for; absent: that of the gateway. So the two that follow.
+    pub handling_app: Option<String>,
+    /// The application that replies go to.
+    pub reply_to_app: Option<String>,
+    /// What the applications tell each other.
+    pub app_info: Option<String>,
 }
 
 /// A template that is not in the store yet.
@@ -317,6 +325,7 @@ impl Engine {
             code: Code::OK,
             description: "accepted and queued".into(),
             carrier_status: None,
+            details: None,
             at: now,
             instance: None,
             destinations: Vec::new(),
@@ -383,9 +392,12 @@ impl Engine {
             relay_server: None,
             ua_caps: None,
             reply_charging_id: None,
-            handling_app: features.applic_id.clone(),
-            reply_to_app: features.reply_applic_id.clone(),
-            app_info: features.aux_applic_info.clone(),
+            handling_app: submission.handling_app.or_else(|| features.applic_id.clone()),
+            reply_to_app: submission.reply_to_app.or_else(|| features.reply_applic_id.clone()),
+            app_info: submission.app_info.or_else(|| features.aux_applic_info.clone()),
+            service_code: submission.service_code,
+            forward_counter: None,
+            previously_sent: Vec::new(),
             rounds: 0,
             events: Vec::new(),
             version: 1,

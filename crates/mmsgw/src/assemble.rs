@@ -12,7 +12,7 @@ use mmsgw_edge_callout::{Callout, Fetch};
 use mmsgw_edge_mm4::{Mm4Gateway, Mm4Scales, Mm4Settings, Routes, SmtpReceiver, watch_spool};
 use mmsgw_edge_mm7::{Mm7Gateway, Mm7Scales};
 use mmsgw_engine::config::Protocol;
-use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, InstanceIdentity};
+use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, Group, InstanceIdentity};
 use mmsgw_net::tls::Alpn;
 use mmsgw_net::{Drain, ServerTls, bind, serve_http};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::carrier_http;
 use crate::config::{GatewaySettings, Settings};
 use crate::roles::{Role, Roles};
-use crate::storage::Storage;
+use crate::storage::{MediaSection, Sections, Storage, StorageSection};
 
 /// A process of the gateway at work.
 pub(crate) struct Running {
@@ -117,6 +117,31 @@ fn links(settings: &Settings) -> Links {
     })
 }
 
+/// An engine with a store of its own in `directory`, for work that leaves nothing behind.
+///
+/// # Errors
+/// What cannot be opened.
+pub(crate) async fn engine_in(
+    settings: &Settings,
+    directory: &std::path::Path,
+    gateway: &GatewaySettings,
+) -> anyhow::Result<Engine> {
+    let messages = StorageSection { directory: directory.to_owned(), ..StorageSection::default() };
+    let media = MediaSection::default().at(directory, &messages);
+    let storage = Storage::open(&Sections { messages: &messages, queues: None, media: &media }).await?;
+    let engine = make_engine(settings, &storage.clock, &storage, &links(settings))?;
+    weigh(&engine.know_group(gateway.group_settings()), gateway);
+    Ok(engine)
+}
+
+/// Tells a group how large its messages are on the wire.
+fn weigh(group: &Group, gateway: &GatewaySettings) {
+    match gateway {
+        GatewaySettings::Mm4(s) => group.weigh_by(Mm4Scales::new(s)),
+        GatewaySettings::Mm7(s) => group.weigh_by(Mm7Scales::new(s)),
+    }
+}
+
 fn make_engine(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
@@ -155,10 +180,7 @@ impl Crew<'_> {
         let known = self.engine.group(settings.group());
         let is_first = known.is_none();
         let group = known.unwrap_or_else(|| self.engine.know_group(settings.group_settings()));
-        match settings {
-            GatewaySettings::Mm4(s) => group.weigh_by(Mm4Scales::new(s)),
-            GatewaySettings::Mm7(s) => group.weigh_by(Mm7Scales::new(s)),
-        }
+        weigh(&group, settings);
         let (host, pid) = (host_name(), std::process::id());
         let id = |name: &str| InstanceId::new(settings.group(), name, &host, pid);
         if self.roles.include(Role::Gateway) {

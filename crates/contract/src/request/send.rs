@@ -26,6 +26,14 @@ pub struct SendRequest {
     pub origin: Option<Address>,
     /// Where events are posted to, besides the gateway's URLs.
     pub events_url: Vec<String>,
+    /// The billing code, in place of the gateway's.
+    pub service_code: Option<String>,
+    /// The application that it is for, in place of the gateway's. So the two that follow.
+    pub handling_app: Option<String>,
+    /// The application that replies go to.
+    pub reply_to_app: Option<String>,
+    /// What the applications tell each other.
+    pub app_info: Option<String>,
 }
 
 impl SendRequest {
@@ -56,6 +64,10 @@ impl SendRequest {
             linked_id: object.optional("linked_id", text_line),
             origin: object.optional("origin", address),
             events_url: object.optional("events_url", urls).unwrap_or_default(),
+            service_code: object.optional("service_code", text_line),
+            handling_app: object.optional("handling_app", text_line),
+            reply_to_app: object.optional("reply_to_app", text_line),
+            app_info: object.optional("app_info", text_line),
         };
         if lists_are_good && request.is_to_nobody() {
             let detail = "give at least one number in destination, cc or bcc";

@@ -9,7 +9,7 @@ mod tests;
 
 pub use event::{EventCallback, EventView, StateWord};
 pub use links::{Links, MEDIA_PATH};
-pub use message::{MessageView, RecipientView};
+pub use message::{MessageView, PreviouslySentView, RecipientView};
 pub use template::{PartView, TemplateView};
 
 use mmsgw_domain::Address;

@@ -3,8 +3,11 @@
 mod check;
 mod dead;
 mod demo;
+mod dialects;
 mod key;
+mod parse;
 mod reference;
+mod render;
 mod send;
 mod serve;
 mod simulate;
@@ -27,6 +30,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Send(args) => async_main(send::run(args)),
         Command::Simulate(args) => async_main(simulate::run(args)),
         Command::Key(args) => key::run(&args),
+        Command::Dialects(args) => dialects::run(&args),
+        Command::Parse(args) => parse::run(&args),
+        Command::Render(args) => async_main(render::run(args)),
         Command::Reference(args) => reference::run(&args),
     }
 }
