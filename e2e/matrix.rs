@@ -221,7 +221,10 @@ async fn what_carriers_say_of_messages_from_phones_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partial_success_is_told_number_by_number_with_its_details() {
     let world = World::start("", "", "").await;
-    world.script("[mm7]\nanswer = { kind = 'status', code = 1100, details = '+15555550103 is barred' }\n");
+    world.script(
+        "[mm7]\nanswer = { kind = 'status', code = 1100, details = '+15555550103 is barred' }\n\
+                  delivery = { send = 'never' }\nread = { send = 'never' }\n",
+    );
     let id = world.api.send_text("mm7", "partly", &["+15555550102", "+15555550103"]).await;
     let message = wait_until("a fate for each number", async || {
         let message = world.api.message(&id).await;
