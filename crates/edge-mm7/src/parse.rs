@@ -152,7 +152,8 @@ fn attributes(start: &BytesStart<'_>, found: &mut Vec<Field>) {
             key.starts_with("xmlns") || matches!(name, "mustUnderstand" | "encodingStyle" | "actor");
         if !is_of_xml {
             let raw = String::from_utf8_lossy(&attribute.value).into_owned();
-            let value = quick_xml::escape::unescape(&raw).map_or_else(|_| raw.clone(), |v| v.into_owned());
+            let value =
+                quick_xml::escape::unescape(&raw).map_or_else(|_| raw.clone(), std::borrow::Cow::into_owned);
             found.push(Field::new(format!("{element}/{name}"), value));
         }
     }
