@@ -30,3 +30,4 @@ mod rig;
 mod smtp_clients;
 mod spool;
 mod submitted;
+mod systemd;
