@@ -9,6 +9,7 @@ mod crash_random;
 mod crash_steps;
 mod dead;
 mod demo;
+mod documents;
 mod examples;
 mod fleet_crash;
 mod fleet_life;
