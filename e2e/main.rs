@@ -1,6 +1,7 @@
 //! End-to-end scenarios: the real binary as a process, against the pretend carrier and real outside
 //! programs. One file for each scenario.
 
+mod admin;
 mod amend;
 mod bad_days;
 mod bad_input;

@@ -201,6 +201,12 @@ impl Message {
         self.record_where(event, |state| state == State::Sent)
     }
 
+    /// Records that the message is to be sent once more to those of the numbers that `event` names that were given
+    /// up: they are unsent again.
+    pub fn revive(&mut self, event: Event) -> Event {
+        self.record_where(event, |state| state == State::Failed)
+    }
+
     fn record_where(&mut self, mut event: Event, moves: impl Fn(State) -> bool) -> Event {
         event.sequence = self.events.last().map_or(1, |last| last.sequence.saturating_add(1));
         let concerned =

@@ -13,21 +13,44 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use mmsgw_contract::{KeySettings, Problem, ProblemCode, Scope};
 use mmsgw_domain::GroupName;
 use mmsgw_engine::Refusal;
 
 use crate::router::Ops;
 
+mod callbacks;
 mod dead;
+mod gateways;
+mod instances;
+mod log;
+mod messages;
+mod openapi;
+mod order;
 mod queues;
 
 pub(crate) fn router() -> Router<Ops> {
     Router::new()
+        .route("/admin/v1/openapi.json", get(openapi::read))
+        .route("/admin/v1/gateways", get(gateways::list))
+        .route("/admin/v1/gateways/{group}", get(gateways::show))
+        .route("/admin/v1/gateways/{group}/pause", post(gateways::pause))
+        .route("/admin/v1/gateways/{group}/resume", post(gateways::resume))
+        .route("/admin/v1/instances", get(instances::list))
         .route("/admin/v1/queues", get(queues::list))
+        .route("/admin/v1/messages", get(messages::find))
+        .route("/admin/v1/messages/{id}", get(messages::show))
         .route("/admin/v1/dead", get(dead::list))
+        .route("/admin/v1/dead/retry", post(dead::retry_many))
+        .route("/admin/v1/dead/purge", post(dead::purge_many))
         .route("/admin/v1/dead/{id}", get(dead::show))
+        .route("/admin/v1/dead/{id}/retry", post(dead::retry))
+        .route("/admin/v1/dead/{id}/purge", post(dead::purge))
+        .route("/admin/v1/callbacks", get(callbacks::list))
+        .route("/admin/v1/callbacks/replay", post(callbacks::replay_many))
+        .route("/admin/v1/callbacks/{id}/replay", post(callbacks::replay))
+        .route("/admin/v1/log", get(log::show).put(log::set))
         .route("/admin/{*rest}", get(no_such_path))
 }
 
@@ -39,6 +62,22 @@ async fn no_such_path() -> Refused {
 pub(crate) struct Administrator(Option<Arc<KeySettings>>);
 
 impl Administrator {
+    /// What the log calls them: the name of their key.
+    fn name(&self) -> &str {
+        self.0.as_ref().map_or("-", |key| &key.name)
+    }
+
+    /// Refuses a key that is limited to some groups, for what concerns the whole process.
+    fn needs_all(&self) -> Result<(), Refused> {
+        match &self.0 {
+            Some(key) if key.gateways.is_some() => {
+                let detail = format!("the key `{}` is limited to some gateways", key.name);
+                Err(Problem::new(ProblemCode::Forbidden, detail).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the group is the administrator's.
     fn sees(&self, group: &GroupName) -> bool {
         self.0.as_ref().is_none_or(|key| key.owns_group(group))
@@ -80,6 +119,7 @@ impl From<Refusal> for Refused {
         let why = refusal.to_string();
         match refusal {
             Refusal::Unknown(_) => Problem::new(ProblemCode::NotFound, why),
+            Refusal::Conflict => Problem::new(ProblemCode::Conflict, why),
             _ => {
                 tracing::error!(error = why, "the store refuses");
                 let detail = "the store cannot do it now";

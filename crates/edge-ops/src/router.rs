@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use mmsgw_contract::Keys;
+use mmsgw_contract::{Keys, Links};
 use mmsgw_domain::Clock;
 use mmsgw_engine::Engine;
 use mmsgw_net::{Drain, HttpLimits, serve_http};
@@ -18,12 +18,30 @@ use tokio::time::timeout;
 
 use crate::admin;
 use crate::config::OpsSettings;
+use crate::controls::Controls;
 use crate::metrics::{Depth, Metrics, counts};
 
-/// The paths. The clock tells the age of what waits; `keys` are asked for by administration.
-pub fn router(engine: Engine, clock: Arc<dyn Clock>, settings: &OpsSettings, keys: Keys) -> Router {
+/// What the listener stands on.
+#[derive(Clone)]
+pub struct OpsParts {
+    /// What it looks into and steers.
+    pub engine: Engine,
+    /// Tells the age of what waits.
+    pub clock: Arc<dyn Clock>,
+    /// What administration asks for.
+    pub keys: Keys,
+    /// Where media are found.
+    pub links: Links,
+    /// The process itself.
+    pub controls: Arc<dyn Controls>,
+}
+
+/// The paths.
+pub fn router(parts: OpsParts, settings: &OpsSettings) -> Router {
+    let OpsParts { engine, clock, keys, links, controls } = parts;
     let on_loopback = settings.listen.ip().to_canonical().is_loopback();
-    let ops = Ops { engine, clock, patience: settings.store_timeout.0, keys: Arc::new(keys), on_loopback };
+    let (keys, links, patience) = (Arc::new(keys), Arc::new(links), settings.store_timeout.0);
+    let ops = Ops { engine, clock, patience, keys, links, controls, on_loopback };
     admin::router()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -32,29 +50,24 @@ pub fn router(engine: Engine, clock: Arc<dyn Clock>, settings: &OpsSettings, key
 }
 
 /// Serves [`router`] on a listener that was bound to `settings.listen`, until the drain begins.
-pub async fn serve(
-    listener: TcpListener,
-    engine: Engine,
-    clock: Arc<dyn Clock>,
-    settings: &OpsSettings,
-    keys: Keys,
-    drain: Drain,
-) {
+pub async fn serve(listener: TcpListener, parts: OpsParts, settings: &OpsSettings, drain: Drain) {
     let limits = HttpLimits {
         max_connections: settings.max_connections.max(1),
         // Longer than the slowest answer, which waits for the store.
         stall_timeout: settings.store_timeout.0 + HttpLimits::default().stall_timeout,
         ..HttpLimits::default()
     };
-    serve_http(listener, None, limits, drain, router(engine, clock, settings, keys)).await;
+    serve_http(listener, None, limits, drain, router(parts, settings)).await;
 }
 
 #[derive(Clone)]
 pub(crate) struct Ops {
     pub(crate) engine: Engine,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) patience: Duration,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) controls: Arc<dyn Controls>,
     /// Whether only this host reaches the listener.
     pub(crate) on_loopback: bool,
 }

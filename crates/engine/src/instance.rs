@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::gateway::Gateway;
 use crate::group::Group;
+use crate::refusal::Refusal;
 
 /// What is done about a carrier that gives no sign of life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -237,8 +238,8 @@ impl Engine {
     }
 
     /// All instances that are known, of all processes.
-    pub async fn instances(&self) -> Result<Vec<Announced>, StoreError> {
-        self.registry.instances().await
+    pub async fn instances(&self) -> Result<Vec<Announced>, Refusal> {
+        Ok(self.registry.instances().await?)
     }
 
     /// Gives back what instances hold that have died, and forgets them.

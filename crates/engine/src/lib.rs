@@ -17,6 +17,7 @@
 mod accept;
 pub mod config;
 mod content;
+mod dead;
 mod deliver;
 mod digest;
 mod engine;
@@ -50,6 +51,7 @@ pub use gateway::{
 };
 pub use group::{Group, GroupCounts};
 pub use instance::{InstanceIdentity, MissedHeartbeats};
-pub use mmsgw_store::{DeadJob, QueueStatus};
+pub use mmsgw_store::{Announced, DeadJob, QueueStatus};
+pub use notify::without_secrets;
 pub use refusal::{Field, Refusal};
 pub use report::Agreement;

@@ -111,8 +111,8 @@ impl Engine {
 /// A callback whose endpoint is never asked is given up that long after its last planned try.
 const GRACE: Duration = Duration::from_secs(86_400);
 
-/// A URL for logs: without user name, password, query and fragment.
-fn without_secrets(url: &str) -> String {
+/// A URL for logs and lists: without user name, password, query and fragment.
+pub fn without_secrets(url: &str) -> String {
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let url = &url[..end];
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };

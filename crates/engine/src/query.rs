@@ -1,7 +1,7 @@
 //! Doors for those who only look.
 
 use mmsgw_domain::{JobId, Message, MessageId, Part, PartId, RevisionId, Template, TemplateId};
-use mmsgw_store::{DeadJob, QueueStatus};
+use mmsgw_store::{DeadJob, QueueStatus, Reference, ReferenceKind};
 
 use crate::engine::Engine;
 use crate::refusal::Refusal;
@@ -69,6 +69,19 @@ impl Engine {
             }
         }
         Err(Refusal::Unknown("dead job"))
+    }
+
+    /// The messages that a carrier's id names, in whatever group and direction; more than one where carriers
+    /// happen to give the same id.
+    pub async fn messages_of(&self, peer_ref: &str) -> Result<Vec<MessageId>, Refusal> {
+        let mut found = Vec::new();
+        for group in self.groups.all() {
+            for kind in [ReferenceKind::Outbound, ReferenceKind::Inbound] {
+                let (group, value) = (group.settings.name.clone(), peer_ref.to_owned());
+                found.extend(self.store.find(&Reference { group, kind, value }).await?);
+            }
+        }
+        Ok(found)
     }
 
     /// Octets of media by digest; `None` where they are not there.

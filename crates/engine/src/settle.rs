@@ -137,7 +137,7 @@ impl<'a> Change<'a> {
         self.announce(&event);
     }
 
-    fn announce(&mut self, event: &Event) {
+    pub(crate) fn announce(&mut self, event: &Event) {
         self.is_changed = true;
         tracing::info!(
             message.id = %self.message.id, gateway.group = %self.message.group, state = %event.state, code = %event.code,

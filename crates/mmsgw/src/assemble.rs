@@ -11,6 +11,7 @@ use mmsgw_domain::{Clock, InstanceId};
 use mmsgw_edge_callout::{Callout, Fetch};
 use mmsgw_edge_mm4::{Mm4Gateway, Mm4Scales, Mm4Settings, Routes, SmtpReceiver, watch_spool};
 use mmsgw_edge_mm7::{Mm7Gateway, Mm7Scales};
+use mmsgw_edge_ops::OpsParts;
 use mmsgw_engine::config::Protocol;
 use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, Group, InstanceIdentity};
 use mmsgw_net::tls::Alpn;
@@ -23,6 +24,7 @@ use crate::config::{GatewaySettings, Settings};
 use crate::roles::{Role, Roles};
 use crate::storage::{MediaSection, Sections, Storage, StorageSection};
 use crate::systemd::{Door, Sockets};
+use crate::telemetry::LogLevel;
 
 /// A process of the gateway at work.
 pub(crate) struct Running {
@@ -81,7 +83,12 @@ impl Running {
 ///
 /// # Errors
 /// What cannot be opened, bound or read, with its name.
-pub(crate) async fn start(settings: Settings, roles: Roles, sockets: Sockets) -> anyhow::Result<Running> {
+pub(crate) async fn start(
+    settings: Settings,
+    roles: Roles,
+    sockets: Sockets,
+    log: LogLevel,
+) -> anyhow::Result<Running> {
     let storage = Storage::open(&settings.storage()).await?;
     let clock = Arc::clone(&storage.clock);
     let links = links(&settings);
@@ -96,7 +103,14 @@ pub(crate) async fn start(settings: Settings, roles: Roles, sockets: Sockets) ->
     let smtp = if roles.include(Role::Mm4rx) { doors.open_smtp(&settings)? } else { None };
     let carrier_http =
         if roles.include(Role::Mm7rx) { doors.open_carrier_http(&settings)? } else { Vec::new() };
-    let ops = doors.open_ops(&settings, &clock)?;
+    let office = OpsParts {
+        engine: engine.clone(),
+        clock,
+        keys: Keys::new(&settings.api.keys),
+        links: links.clone(),
+        controls: Arc::new(log),
+    };
+    let ops = doors.open_ops(&settings, office)?;
     let api = if roles.include(Role::Api) { Some(doors.open_api(&settings, links)?) } else { None };
     doors.sockets.all_served()?;
     workers.tasks.spawn(engine.clone().keep_house(workers.stop.clone()));
@@ -275,20 +289,13 @@ impl Doors {
         Ok(opened)
     }
 
-    fn open_ops(
-        &mut self,
-        settings: &Settings,
-        clock: &Arc<dyn Clock>,
-    ) -> anyhow::Result<Option<SocketAddr>> {
+    fn open_ops(&mut self, settings: &Settings, parts: OpsParts) -> anyhow::Result<Option<SocketAddr>> {
         if settings.without_ops {
             return Ok(None);
         }
         let (listener, address) = self.sockets.open(Door::Ops, settings.ops.listen).context("ops.listen")?;
-        let (engine, clock, drain) = (self.engine.clone(), Arc::clone(clock), self.listeners.child());
-        let (section, keys) = (settings.ops.clone(), Keys::new(&settings.api.keys));
-        let serving =
-            async move { mmsgw_edge_ops::serve(listener, engine, clock, &section, keys, drain).await };
-        self.listeners.spawn(serving);
+        let (section, drain) = (settings.ops.clone(), self.listeners.child());
+        self.listeners.spawn(async move { mmsgw_edge_ops::serve(listener, parts, &section, drain).await });
         Ok(Some(address))
     }
 

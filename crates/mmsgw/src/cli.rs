@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use mmsgw_domain::{Address, GroupName, JobId, Queue, Span};
+use mmsgw_domain::{Address, GroupName, Span};
 use secrecy::SecretString;
 
 use crate::exit::EXIT_CODES;
 use crate::roles::Role;
+
+mod operate;
+
+pub(crate) use operate::*;
 
 /// A high-volume MMS gateway: JSON over REST on one side, MM4 and MM7 carriers on the other.
 #[derive(Debug, Parser)]
@@ -41,11 +45,34 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Send a message through a running gateway and follow it.
     Send(SendArgs),
-    /// Look at jobs of a running gateway that were given up.
+    /// Show how a running gateway is: groups, instances, rates, what waits and for how long, what went wrong last.
+    Status(StatusArgs),
+    /// Show the same again and again, until Ctrl-C.
+    Top(TopArgs),
+    /// Look at gateway groups of a running gateway, close and open the way to a carrier.
+    Gateways {
+        #[command(subcommand)]
+        command: GatewaysCommand,
+    },
+    /// Show the queues of a running gateway.
+    Queues(LookArgs),
+    /// Look at messages of a running gateway.
+    Messages {
+        #[command(subcommand)]
+        command: MessagesCommand,
+    },
+    /// Look at jobs of a running gateway that were given up, try them again, or forget them.
     Dead {
         #[command(subcommand)]
         command: DeadCommand,
     },
+    /// Look at callbacks that no application took, and post them once more.
+    Callbacks {
+        #[command(subcommand)]
+        command: CallbacksCommand,
+    },
+    /// Show what a running gateway logs, or change it while it runs.
+    Log(LogArgs),
     /// Run a pretend carrier for MM4 and MM7 on loopback.
     Simulate(SimulateArgs),
     /// Make an API key: prints the key for the application and the lines for the configuration.
@@ -58,6 +85,13 @@ pub(crate) enum Command {
     Render(RenderArgs),
     /// Print the reference configuration: every setting, its default and what it means.
     Reference(ReferenceArgs),
+    /// Print what makes a shell complete this command's arguments.
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    Man,
 }
 
 #[derive(Debug, Args)]
@@ -173,58 +207,6 @@ pub(crate) struct ApiArgs {
     #[arg(long, default_value = "http://127.0.0.1:8080", env = "MMSGW_API", value_name = "URL")]
     pub(crate) api: url::Url,
     /// The API key, where the gateway wants one.
-    #[arg(long, env = "MMSGW_API_KEY", hide_env_values = true, value_name = "KEY")]
-    pub(crate) key: Option<SecretString>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadCommand {
-    /// List them, those that were queued first before the others: why, when, after how many tries, from whom.
-    List(DeadListArgs),
-    /// Show one whole. What a carrier sent and nobody could read is shown as it came.
-    Show(DeadShowArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeadListArgs {
-    /// Only of this queue, as in `carrier/rx`: group, and tx, ev, rx or callback.
-    #[arg(value_name = "QUEUE")]
-    pub(crate) queue: Option<Queue>,
-    /// Only those behind this one.
-    #[arg(long, requires = "queue", value_name = "ID")]
-    pub(crate) after: Option<JobId>,
-    /// Most jobs listed.
-    #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
-    pub(crate) max: usize,
-    /// As JSON, for programs.
-    #[arg(long)]
-    pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) ops: OpsArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeadShowArgs {
-    /// The job.
-    #[arg(value_name = "ID")]
-    pub(crate) id: JobId,
-    /// As JSON, for programs; octets in base64.
-    #[arg(long, conflicts_with = "octets")]
-    pub(crate) json: bool,
-    /// Only what came from the carrier, octet for octet.
-    #[arg(long)]
-    pub(crate) octets: bool,
-    #[command(flatten)]
-    pub(crate) ops: OpsArgs,
-}
-
-/// How to reach the operations listener of a running gateway.
-#[derive(Debug, Args)]
-pub(crate) struct OpsArgs {
-    /// Where the gateway's operations listener is.
-    #[arg(long, default_value = "http://127.0.0.1:8081", env = "MMSGW_OPS", value_name = "URL")]
-    pub(crate) ops: url::Url,
-    /// A key with the scope `admin`, where the gateway wants one.
     #[arg(long, env = "MMSGW_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub(crate) key: Option<SecretString>,
 }

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
 
-use crate::cli::ApiArgs;
+use crate::cli::{ApiArgs, OpsArgs};
 
 /// A connection to the API of a running gateway.
 pub(crate) struct ApiClient {
@@ -24,8 +24,12 @@ impl ApiClient {
         Self::at(args.api.clone(), args.key.clone())
     }
 
-    /// A connection to another listener of the gateway that speaks JSON.
-    pub(crate) fn at(base: Url, key: Option<SecretString>) -> anyhow::Result<Self> {
+    /// A connection to the operations listener.
+    pub(crate) fn ops(args: &OpsArgs) -> anyhow::Result<Self> {
+        Self::at(args.ops.clone(), args.key.clone())
+    }
+
+    fn at(base: Url, key: Option<SecretString>) -> anyhow::Result<Self> {
         let http = HttpClient::new(&HttpSettings::default())?;
         Ok(Self { http, base, key })
     }
@@ -36,6 +40,10 @@ impl ApiClient {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(http::Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(http::Method::PUT, path, Some(body)).await
     }
 
     /// What is at a URL of the API, whatever it is.

@@ -11,6 +11,9 @@ pub(crate) enum Ended {
     /// 4: a process ended because its carrier is not there.
     #[error("{0}")]
     CarrierLost(&'static str),
+    /// 5: a running gateway is not well.
+    #[error("{0}")]
+    Unwell(&'static str),
     /// 3: it is not known how it ended within the time given.
     #[error("{0}")]
     Open(&'static str),
@@ -24,7 +27,8 @@ Exit codes:
      refused, a job is not there
   2  the command line was wrong
   3  the time was over before the end was known
-  4  the carrier gave no sign of life, and on_missed_heartbeats is \"exit\"";
+  4  the carrier gave no sign of life, and on_missed_heartbeats is \"exit\"
+  5  `mmsgw status`: a gateway is unwell or has no instance";
 
 /// Prints an error with its causes and gives its exit code.
 pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
@@ -36,6 +40,7 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     match error.downcast_ref::<Ended>() {
         Some(Ended::Open(_)) => ExitCode::from(3),
         Some(Ended::CarrierLost(_)) => ExitCode::from(4),
+        Some(Ended::Unwell(_)) => ExitCode::from(5),
         Some(Ended::Failed(_)) | None => ExitCode::FAILURE,
     }
 }

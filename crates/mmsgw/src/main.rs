@@ -10,6 +10,7 @@ mod exit;
 mod roles;
 mod storage;
 mod systemd;
+mod table;
 mod telemetry;
 
 use std::process::ExitCode;

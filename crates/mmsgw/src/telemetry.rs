@@ -1,9 +1,12 @@
 //! Logs: one line per thing that happened, readable as it stands, with fields beside.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
+use mmsgw_edge_ops::Controls;
+use parking_lot::Mutex;
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 /// Section `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -39,20 +42,56 @@ impl LogSection {
     }
 }
 
+/// Logging that has started; its level can be changed.
+#[derive(Clone)]
+pub(crate) struct LogLevel {
+    level: Arc<Mutex<String>>,
+    filter: Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>,
+}
+
+impl Controls for LogLevel {
+    fn log_level(&self) -> String {
+        self.level.lock().clone()
+    }
+
+    fn set_log_level(&self, filter: &str) -> Result<(), String> {
+        let read = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+        let mut level = self.level.lock();
+        (self.filter)(read).map_err(|error| error.to_string())?;
+        filter.clone_into(&mut level);
+        Ok(())
+    }
+}
+
 /// Starts logging to standard error. The environment variable `MMSGW_LOG` overrides the level.
 ///
 /// # Errors
 /// A level that is no filter.
-pub(crate) fn start(log: &LogSection) -> anyhow::Result<()> {
+pub(crate) fn start(log: &LogSection) -> anyhow::Result<LogLevel> {
     let level = std::env::var("MMSGW_LOG").unwrap_or_else(|_| log.level.clone());
     let filter = EnvFilter::try_new(&level).map_err(|e| anyhow::anyhow!("log.level `{level}`: {e}"))?;
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
-    let started = match log.format {
-        Format::Text => builder.with_target(false).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+    let (started, filter) = match log.format {
+        Format::Text => {
+            let builder = builder.with_target(false).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), boxed(move |filter| handle.reload(filter)))
+        }
+        Format::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), boxed(move |filter| handle.reload(filter)))
+        }
     };
-    started.map_err(|e| anyhow::anyhow!("cannot start logging: {e}"))
+    started.map_err(|e| anyhow::anyhow!("cannot start logging: {e}"))?;
+    Ok(LogLevel { level: Arc::new(Mutex::new(level)), filter })
+}
+
+fn boxed(
+    set: impl Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync + 'static,
+) -> Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync> {
+    Arc::new(set)
 }

@@ -1,30 +1,41 @@
-//! `GET /admin/v1/dead?queue=GROUP/KIND&after=ID&max=N` and `GET /admin/v1/dead/ID`: jobs that were given up.
+//! `/admin/v1/dead`: jobs that were given up are listed, shown, tried again and forgotten.
 //!
 //! Among them is what a carrier handed in and nobody could read: it is kept as it came.
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use mmsgw_contract::{Problem, ProblemCode};
 use mmsgw_domain::{IntakeKind, Job, JobId, Queue};
-use mmsgw_engine::DeadJob;
+use mmsgw_engine::{DeadJob, Refusal};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use super::order::{Because, Order};
 use super::{Administrator, Refused, answer, in_time};
 use crate::router::Ops;
+
+pub(super) mod bulk;
+
+use bulk::{Bulk, BulkDone, Deed, bulk, why_not};
 
 /// What is asked for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    /// The queue, as in `carrier/rx`.
     queue: String,
+    /// Only those behind this one.
     after: Option<String>,
+    /// Most jobs, 1 to 1000; 100 where absent.
     max: Option<usize>,
 }
 
 /// Jobs of one queue, those that were queued first before the others.
-#[derive(Serialize)]
-struct Page {
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadJobs)]
+pub(super) struct Page {
     jobs: Vec<Line>,
     /// What `after` has to be for more of them; absent where there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +43,8 @@ struct Page {
 }
 
 /// A job in short.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeadJob)]
 struct Line {
     id: String,
     /// Group and kind, as in `carrier/rx`.
@@ -62,8 +74,9 @@ struct Line {
 }
 
 /// A job whole.
-#[derive(Serialize)]
-struct Whole {
+#[derive(Serialize, ToSchema)]
+#[schema(as = WholeDeadJob)]
+pub(super) struct Whole {
     #[serde(flatten)]
     line: Line,
     /// Intake: what came.
@@ -72,7 +85,7 @@ struct Whole {
 }
 
 /// What a carrier handed in, to the octet.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Intake {
     /// `mail` or `http`.
     form: &'static str,
@@ -89,12 +102,36 @@ struct Intake {
     octets: String,
 }
 
+/// Lists the dead jobs of a queue, those that were queued first before the others.
+#[utoipa::path(
+    get, path = "/admin/v1/dead", tag = "dead jobs",
+    params(
+        ("queue" = String, Query, description = "The queue, as in `carrier/rx`"),
+        ("after" = Option<String>, Query, description = "Only those behind this one"),
+        ("max" = Option<usize>, Query, description = "Most of them, 1 to 1000; 100 where absent"),
+    ),
+    responses((status = 200, body = Page))
+)]
 pub(super) async fn list(
     administrator: Administrator,
     State(ops): State<Ops>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Refused> {
     let Query(asked) = asked.map_err(|error| bad(error.body_text()))?;
+    page(&administrator, &ops, asked).await
+}
+
+impl Asked {
+    pub(super) fn of(queue: String, after: Option<String>, max: Option<usize>) -> Self {
+        Self { queue, after, max }
+    }
+}
+
+pub(super) async fn page(
+    administrator: &Administrator,
+    ops: &Ops,
+    asked: Asked,
+) -> Result<Response, Refused> {
     let queue: Queue = asked.queue.parse().map_err(|error| bad(format!("queue: {error}")))?;
     let after = asked.after.map(|id| id.parse::<JobId>()).transpose();
     let after = after.map_err(|error| bad(format!("after: {error}")))?;
@@ -105,21 +142,22 @@ pub(super) async fn list(
     if !administrator.sees(&queue.group) {
         return Err(not_found());
     }
-    let dead = in_time(&ops, ops.engine.dead(&queue, after, max)).await?;
+    let dead = in_time(ops, ops.engine.dead(&queue, after, max)).await?;
     let next = dead.last().filter(|_| dead.len() == max).map(|last| last.id.to_string());
     Ok(answer(Page { jobs: dead.iter().map(line).collect(), next }))
 }
 
+/// Shows a dead job whole.
+#[utoipa::path(
+    get, path = "/admin/v1/dead/{id}", tag = "dead jobs", params(("id" = String, Path, description = "The job's id")),
+    responses((status = 200, body = Whole), (status = 404, description = "There is none"))
+)]
 pub(super) async fn show(
     administrator: Administrator,
     State(ops): State<Ops>,
     Path(id): Path<String>,
 ) -> Result<Response, Refused> {
-    let id: JobId = id.parse().map_err(|_| not_found())?;
-    let dead = in_time(&ops, ops.engine.dead_job(id)).await?;
-    if !administrator.sees(&dead.queue.group) {
-        return Err(not_found());
-    }
+    let dead = find(&administrator, &ops, &id).await?;
     let intake = match &dead.job {
         Job::IntakeV1(intake) => {
             let octets = encodify::base64::STANDARD.encode(&intake.raw);
@@ -136,6 +174,91 @@ pub(super) async fn show(
         _ => None,
     };
     Ok(answer(Whole { line: line(&dead), intake }))
+}
+
+/// Puts a dead job back into its queue, due at once. A message that failed is sent again to the numbers that failed.
+#[utoipa::path(
+    post, path = "/admin/v1/dead/{id}/retry", tag = "dead jobs", request_body = Because,
+    params(("id" = String, Path, description = "The job's id")),
+    responses(
+        (status = 204, description = "It waits in its queue again"), (status = 404, description = "There is none"),
+        (status = 409, description = "Its message is gone, or the time of the message is over"),
+    )
+)]
+pub(super) async fn retry(
+    administrator: Administrator,
+    State(ops): State<Ops>,
+    Path(id): Path<String>,
+    Order(order): Order<Because>,
+) -> Result<StatusCode, Refused> {
+    one(&administrator, &ops, &id, (Deed::Retry, order)).await
+}
+
+/// Forgets a dead job.
+#[utoipa::path(
+    post, path = "/admin/v1/dead/{id}/purge", tag = "dead jobs", request_body = Because,
+    params(("id" = String, Path, description = "The job's id")),
+    responses((status = 204, description = "It is forgotten"), (status = 404, description = "There is none"))
+)]
+pub(super) async fn purge(
+    administrator: Administrator,
+    State(ops): State<Ops>,
+    Path(id): Path<String>,
+    Order(order): Order<Because>,
+) -> Result<StatusCode, Refused> {
+    one(&administrator, &ops, &id, (Deed::Purge, order)).await
+}
+
+/// Puts dead jobs of a queue back into it, or counts them.
+#[utoipa::path(
+    post, path = "/admin/v1/dead/retry", tag = "dead jobs", request_body = Bulk,
+    responses((status = 200, body = BulkDone))
+)]
+pub(super) async fn retry_many(
+    administrator: Administrator,
+    State(ops): State<Ops>,
+    Order(order): Order<Bulk>,
+) -> Result<Response, Refused> {
+    bulk(&administrator, &ops, order, Deed::Retry).await
+}
+
+/// Forgets dead jobs of a queue, or counts them.
+#[utoipa::path(
+    post, path = "/admin/v1/dead/purge", tag = "dead jobs", request_body = Bulk,
+    responses((status = 200, body = BulkDone))
+)]
+pub(super) async fn purge_many(
+    administrator: Administrator,
+    State(ops): State<Ops>,
+    Order(order): Order<Bulk>,
+) -> Result<Response, Refused> {
+    bulk(&administrator, &ops, order, Deed::Purge).await
+}
+
+/// Does something with one dead job.
+pub(super) async fn one(
+    administrator: &Administrator,
+    ops: &Ops,
+    id: &str,
+    (deed, order): (Deed, Because),
+) -> Result<StatusCode, Refused> {
+    let dead = find(administrator, ops, id).await?;
+    deed.done(ops, &dead, &order.reason).await.map_err(|refusal| match refusal {
+        Refusal::Conflict => Problem::new(ProblemCode::Conflict, why_not(&refusal)).into(),
+        other => Refused::from(other),
+    })?;
+    administrator.leaves(
+        &format!("{} dead", deed.name()),
+        &format!("job {id} of {}", dead.queue),
+        &order.reason,
+    );
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn find(administrator: &Administrator, ops: &Ops, id: &str) -> Result<DeadJob, Refused> {
+    let id: JobId = id.parse().map_err(|_| not_found())?;
+    let dead = in_time(ops, ops.engine.dead_job(id)).await?;
+    if administrator.sees(&dead.queue.group) { Ok(dead) } else { Err(not_found()) }
 }
 
 fn line(dead: &DeadJob) -> Line {

@@ -56,8 +56,7 @@ impl World {
     }
 
     fn router(&self) -> Router {
-        let (engine, clock) = (self.rig.engine.clone(), self.rig.clock.clone());
-        crate::router(engine, clock, &self.settings, self.keys.clone())
+        crate::router(self.rig.parts(self.keys.clone()), &self.settings)
     }
 
     async fn ask(&self, path: &str, key: Option<&ApiKey>) -> (StatusCode, Value) {
@@ -184,3 +183,5 @@ async fn without_keys_it_is_served_on_loopback_only() {
         assert_eq!(world.ask("/admin/v1/queues", None).await.0.as_u16(), status, "{listen}");
     }
 }
+
+mod steering;

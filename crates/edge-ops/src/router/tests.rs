@@ -51,7 +51,17 @@ impl Rig {
     fn router(&self) -> Router {
         let settings =
             OpsSettings { store_timeout: Span(Duration::from_millis(200)), ..OpsSettings::default() };
-        router(self.engine.clone(), self.clock.clone(), &settings, Keys::default())
+        router(self.parts(Keys::default()), &settings)
+    }
+
+    pub(crate) fn parts(&self, keys: Keys) -> OpsParts {
+        OpsParts {
+            engine: self.engine.clone(),
+            clock: self.clock.clone(),
+            keys,
+            links: Links::at(""),
+            controls: Arc::new(Levels::default()),
+        }
     }
 
     async fn ask(&self, path: &str) -> (StatusCode, String) {
@@ -60,6 +70,24 @@ impl Rig {
         let status = answer.status();
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+}
+
+/// Keeps what level it was told.
+#[derive(Default)]
+struct Levels(std::sync::Mutex<String>);
+
+impl Controls for Levels {
+    fn log_level(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn set_log_level(&self, filter: &str) -> Result<(), String> {
+        if filter == "loud" {
+            return Err("no such level".into());
+        }
+        filter.clone_into(&mut self.0.lock().unwrap());
+        Ok(())
     }
 }
 
@@ -169,7 +197,7 @@ impl Store for Broken {
     }
 }
 
-fn group(name: &str) -> GroupSettings {
+pub(crate) fn group(name: &str) -> GroupSettings {
     GroupSettings {
         name: name.parse().unwrap(),
         window: 8,
@@ -195,7 +223,7 @@ fn group(name: &str) -> GroupSettings {
     }
 }
 
-fn draft() -> TemplateDraft {
+pub(crate) fn draft() -> TemplateDraft {
     let content: TemplateContent =
         serde_json::from_value(serde_json::json!({ "origin": "54321", "parts": [] })).unwrap();
     let part = PartDraft::New {
@@ -281,9 +309,8 @@ async fn it_listens_until_the_drain_begins() {
     let rig = Rig::new();
     let (listener, address) = mmsgw_net::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (drain, settings) = (Drain::new(), OpsSettings::default());
-    let (engine, clock, inner) = (rig.engine.clone(), rig.clock.clone(), drain.clone());
-    let serving =
-        tokio::spawn(async move { serve(listener, engine, clock, &settings, Keys::default(), inner).await });
+    let (parts, inner) = (rig.parts(Keys::default()), drain.clone());
+    let serving = tokio::spawn(async move { serve(listener, parts, &settings, inner).await });
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

@@ -1,27 +1,38 @@
-//! `mmsgw dead`: shows jobs that were given up, among them what a carrier sent and nobody could read.
+//! `mmsgw dead`: jobs that were given up, among them what a carrier sent and nobody could read.
 
 use std::io::Write;
 
 use anyhow::Context;
 use encodify::base64::STANDARD;
-use mmsgw_domain::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::{DeadCommand, DeadListArgs, DeadShowArgs};
+use super::bulk::Bulk;
+use crate::cli::{DeadCommand, DeadListArgs, DeadOrder, DeadShowArgs};
 use crate::client::ApiClient;
+use crate::table::{self, number, plain, readable, text, time};
 
 pub(crate) async fn run(command: DeadCommand) -> anyhow::Result<()> {
     match command {
         DeadCommand::List(args) => list(args).await,
         DeadCommand::Show(args) => show(args).await,
+        DeadCommand::Retry(order) => change(order, "retry").await,
+        DeadCommand::Purge(order) => change(order, "purge").await,
+    }
+}
+
+async fn change(order: DeadOrder, verb: &str) -> anyhow::Result<()> {
+    let bulk = Bulk { path: "/admin/v1/dead", verb, noun: "jobs" };
+    match order.queue {
+        Some(queue) => bulk.many(("queue", queue.to_string()), &order.which).await,
+        None => bulk.each(&order.ids, &order.which).await,
     }
 }
 
 async fn list(args: DeadListArgs) -> anyhow::Result<()> {
-    let client = ApiClient::at(args.ops.ops.clone(), args.ops.key.clone())?;
+    let client = ApiClient::ops(&args.look.ops)?;
     let queues = match &args.queue {
         Some(queue) => vec![queue.to_string()],
-        None => queues_with_dead(&client).await?,
+        None => with_dead(&client).await?,
     };
     let (mut jobs, mut next) = (Vec::new(), None);
     for queue in queues {
@@ -38,12 +49,16 @@ async fn list(args: DeadListArgs) -> anyhow::Result<()> {
             break;
         }
     }
-    if args.json {
+    if args.look.json {
         let next = next.map(|(queue, after)| json!({"queue": queue, "after": after}));
         println!("{}", serde_json::to_string_pretty(&json!({"jobs": jobs, "next": next}))?);
         return Ok(());
     }
-    print_table(&jobs);
+    if jobs.is_empty() {
+        println!("No job was given up.");
+    } else {
+        print_table(&jobs);
+    }
     if let Some((queue, after)) = next {
         let after = after.map(|id| format!(" --after {id}")).unwrap_or_default();
         println!("There are more: mmsgw dead list {queue}{after}");
@@ -51,7 +66,7 @@ async fn list(args: DeadListArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn queues_with_dead(client: &ApiClient) -> anyhow::Result<Vec<String>> {
+pub(super) async fn with_dead(client: &ApiClient) -> anyhow::Result<Vec<String>> {
     let answer = client.get("/admin/v1/queues").await?;
     let queues = answer.get("queues").and_then(Value::as_array).into_iter().flatten();
     let with_dead = queues.filter(|queue| queue.get("dead").and_then(Value::as_u64).unwrap_or(0) > 0);
@@ -59,7 +74,7 @@ async fn queues_with_dead(client: &ApiClient) -> anyhow::Result<Vec<String>> {
 }
 
 /// Up to `max` dead jobs of a queue, and after which one there are more.
-async fn pages(
+pub(super) async fn pages(
     client: &ApiClient,
     queue: &str,
     mut after: String,
@@ -81,9 +96,9 @@ async fn pages(
 }
 
 async fn show(args: DeadShowArgs) -> anyhow::Result<()> {
-    let client = ApiClient::at(args.ops.ops.clone(), args.ops.key.clone())?;
+    let client = ApiClient::ops(&args.look.ops)?;
     let job = client.get(&format!("/admin/v1/dead/{}", args.id)).await?;
-    if args.json {
+    if args.look.json {
         println!("{}", serde_json::to_string_pretty(&job)?);
         return Ok(());
     }
@@ -132,71 +147,23 @@ fn facts(job: &Value) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn print_table(jobs: &[Value]) {
-    if jobs.is_empty() {
-        println!("No job was given up.");
-        return;
-    }
-    let head = ["QUEUE", "ID", "GIVEN UP", "TRIES", "OCTETS", "FROM OR TO", "REASON"].map(str::to_owned);
+pub(super) fn print_table(jobs: &[Value]) {
     let row = |job: &Value| {
-        let number = |key: &str| job.get(key).map(Value::to_string).unwrap_or_default();
         let party =
             ["peer", "address", "message"].into_iter().map(|key| text(job, key)).find(|t| !t.is_empty());
         [
             text(job, "queue").to_owned(),
             text(job, "id").to_owned(),
             time(job, "died_ts"),
-            number("tries"),
-            number("size"),
+            number(job, "tries"),
+            number(job, "size"),
             plain(party.unwrap_or_default()),
             plain(text(job, "reason")),
         ]
     };
-    let rows: Vec<[String; 7]> = std::iter::once(head).chain(jobs.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
-    for row in &rows {
-        let cells: Vec<String> =
-            widths.iter().zip(row).map(|(width, cell)| format!("{cell:<width$}", width = *width)).collect();
-        println!("{}  {}", cells.join("  "), row[6]);
-    }
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn time(job: &Value, key: &str) -> String {
-    let seconds = job.get(key).and_then(Value::as_i64);
-    seconds.map(|seconds| Timestamp::from_secs(seconds).to_jiff().to_string()).unwrap_or_default()
-}
-
-/// One line; what a stranger wrote must not steer a terminal.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// The text with its line ends and tabs, and without what steers a terminal.
-fn readable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        '\r' => String::new(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(shown).collect()
+    let head = ["QUEUE", "ID", "GIVEN UP", "TRIES", "OCTETS", "FROM OR TO", "REASON"];
+    table::print(&table::table(head, jobs.iter().map(row).collect()));
 }
 
 /// Jobs asked for at once.
 const PAGE: usize = 500;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_strangers_wrote_does_not_steer_the_terminal() {
-        assert_eq!(readable("a\r\n\u{1b}[2Jb\tc"), "a\n\\u{1b}[2Jb\tc");
-        assert_eq!(plain("a\u{1b}\r\nb"), "a   b");
-    }
-}

@@ -1,16 +1,24 @@
 //! One file for each command; they pick rooms and put them together, nothing else.
 
+mod bulk;
+mod callbacks;
 mod check;
 mod dead;
 mod demo;
 mod dialects;
+mod gateways;
 mod key;
+mod log;
+mod manual;
+mod messages;
 mod parse;
+mod queues;
 mod reference;
 mod render;
 mod send;
 mod serve;
 mod simulate;
+mod status;
 
 use crate::cli::{Cli, Command};
 use crate::roles::Role;
@@ -27,7 +35,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Mm7rx(args) => async_main(serve::role(Role::Mm7rx, args, Sockets::inherit()?)),
         Command::Callout(args) => async_main(serve::role(Role::Callout, args, Sockets::inherit()?)),
         Command::Check(args) => check::run(&args),
+        Command::Status(args) => async_main(status::run(args)),
+        Command::Top(args) => async_main(status::top(args)),
+        Command::Gateways { command } => async_main(gateways::run(command)),
+        Command::Queues(args) => async_main(queues::run(args)),
+        Command::Messages { command } => async_main(messages::run(command)),
         Command::Dead { command } => async_main(dead::run(command)),
+        Command::Callbacks { command } => async_main(callbacks::run(command)),
+        Command::Log(args) => async_main(log::run(args)),
         Command::Send(args) => async_main(send::run(args)),
         Command::Simulate(args) => async_main(simulate::run(args)),
         Command::Key(args) => key::run(&args),
@@ -35,6 +50,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Parse(args) => parse::run(&args),
         Command::Render(args) => async_main(render::run(args)),
         Command::Reference(args) => reference::run(&args),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man => manual::man(),
     }
 }
 
@@ -43,6 +60,11 @@ fn async_main(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Resu
     let result = runtime.block_on(command);
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
     result
+}
+
+/// A text as a piece of a path or query.
+fn in_path(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 /// Waits for the signal to stop: SIGTERM or Ctrl-C.

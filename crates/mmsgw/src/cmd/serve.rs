@@ -41,8 +41,8 @@ async fn work(
         None => {}
     }
     sockets.tell(&mut settings)?;
-    telemetry::start(&settings.log)?;
-    let running = assemble::start(settings, roles, sockets).await?;
+    let log = telemetry::start(&settings.log)?;
+    let running = assemble::start(settings, roles, sockets, log).await?;
     for (what, address) in running.addresses() {
         tracing::info!("{what} on {address}");
     }

@@ -29,9 +29,9 @@ const TEXT: &str = "Greetings from the edge of the network — ¡y hasta pronto!
 const WAYS: [(&str, &str); 2] = [("MM7", world::MM7_GROUP), ("MM4", world::MM4_GROUP)];
 
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
-    telemetry::start(&if args.verbose { LogSection::default() } else { LogSection::quiet() })?;
+    let log = telemetry::start(&if args.verbose { LogSection::default() } else { LogSection::quiet() })?;
     let mut application = Application::start()?;
-    let world = World::start(&application.events_url(), &application.received_url()).await?;
+    let world = World::start(&application.events_url(), &application.received_url(), log).await?;
     introduce(&world);
     let mut story =
         Story { start: Instant::now(), travellers: Travellers::default(), arrivals: Arrivals::default() };

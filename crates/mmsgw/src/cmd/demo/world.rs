@@ -14,6 +14,7 @@ use crate::client::ApiClient;
 use crate::config::Settings;
 use crate::roles::Roles;
 use crate::systemd::Sockets;
+use crate::telemetry::LogLevel;
 
 pub(super) const MM7_GROUP: &str = "demo-mm7";
 pub(super) const MM4_GROUP: &str = "demo-mm4";
@@ -34,11 +35,11 @@ pub(super) struct World {
 
 impl World {
     /// Starts both; events and messages are posted to the application's URLs.
-    pub(super) async fn start(events_url: &str, received_url: &str) -> anyhow::Result<Self> {
+    pub(super) async fn start(events_url: &str, received_url: &str, log: LogLevel) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("mmsgw-demo-").tempdir()?;
         let simulator = Simulator::start(carrier()).await?;
         let settings = settings(directory.path(), &simulator, events_url, received_url)?;
-        let running = assemble::start(settings, Roles::all(), Sockets::default()).await?;
+        let running = assemble::start(settings, Roles::all(), Sockets::default(), log).await?;
         let smtp = running.smtp.context("no SMTP receiver")?;
         let carrier_http = running.carrier_http.first().context("no HTTP receiver for carriers")?.1;
         simulator.set_targets(Targets {

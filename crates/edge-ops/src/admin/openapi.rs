@@ -1,0 +1,71 @@
+//! `GET /admin/v1/openapi.json`: administration described by itself (OpenAPI 3.1).
+
+use std::sync::LazyLock;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use mmsgw_contract::ProblemView;
+use utoipa::OpenApi as _;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+
+use super::{callbacks, dead, gateways, instances, log, messages, queues};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "mmsgw administration",
+        description = "What operators see and steer. Refusals are problems (RFC 9457)."
+    ),
+    paths(
+        gateways::list,
+        gateways::show,
+        gateways::pause,
+        gateways::resume,
+        instances::list,
+        queues::list,
+        messages::find,
+        messages::show,
+        dead::list,
+        dead::show,
+        dead::retry,
+        dead::purge,
+        dead::retry_many,
+        dead::purge_many,
+        callbacks::list,
+        callbacks::replay,
+        callbacks::replay_many,
+        log::show,
+        log::set,
+        read,
+    ),
+    components(schemas(ProblemView))
+)]
+struct Described;
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let mut document = Described::openapi();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    document.security = Some(vec![SecurityRequirement::new("key", ["admin"])]);
+    document.to_pretty_json().expect("the document is plain data")
+});
+
+/// Answers this document.
+#[utoipa::path(
+    get, path = "/admin/v1/openapi.json", tag = "openapi",
+    responses((status = 200, description = "This document", content_type = "application/json"))
+)]
+pub(super) async fn read() -> Response {
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
+}
+
+/// Methods and paths that are described.
+#[cfg(test)]
+pub(super) fn described() -> Vec<(String, String)> {
+    let document: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let of = |(path, item): (&String, &serde_json::Value)| -> Vec<(String, String)> {
+        item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())).collect()
+    };
+    paths.iter().flat_map(of).collect()
+}

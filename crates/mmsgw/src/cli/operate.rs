@@ -1,0 +1,252 @@
+//! The commands for operators, which talk to the operations listener of a running gateway.
+
+use clap::{Args, Subcommand};
+use mmsgw_domain::{GroupName, JobId, Queue, Span, Timestamp};
+use secrecy::SecretString;
+use url::Url;
+
+/// How to reach the operations listener of a running gateway.
+#[derive(Debug, Args)]
+pub(crate) struct OpsArgs {
+    /// Where the gateway's operations listener is: a URL, or an address with a port.
+    #[arg(
+        long, default_value = "http://127.0.0.1:8081", env = "MMSGW_OPS", value_name = "URL", value_parser = listener
+    )]
+    pub(crate) ops: Url,
+    /// A key with the scope `admin`, where the gateway wants one.
+    #[arg(long, env = "MMSGW_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) key: Option<SecretString>,
+}
+
+/// An order to look.
+#[derive(Debug, Args)]
+pub(crate) struct LookArgs {
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) ops: OpsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Time between the two looks that rates are made of.
+    #[arg(long, default_value = "1s", value_name = "TIME")]
+    pub(crate) over: Span,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// Time between two looks.
+    #[arg(long, default_value = "1s", value_name = "TIME")]
+    pub(crate) every: Span,
+    /// End after so many looks.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) looks: Option<u64>,
+    #[command(flatten)]
+    pub(crate) ops: OpsArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GatewaysCommand {
+    /// List groups with their settings in short, and their instances.
+    List(LookArgs),
+    /// Hand nothing more of a group to its carrier, in any process; messages and reports are accepted as ever.
+    Pause(GatewayOrder),
+    /// Go on handing over.
+    Resume(GatewayOrder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayOrder {
+    /// The group.
+    #[arg(value_name = "GROUP")]
+    pub(crate) group: GroupName,
+    /// Why; it stands in the gateway's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MessagesCommand {
+    /// Show a message: where it comes from and goes to, how far it is for each number, what happened to it.
+    Show(MessageArgs),
+    /// Find messages by the carrier's id, or by an id of ours as carriers show it.
+    Find(FindArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MessageArgs {
+    /// The message.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FindArgs {
+    /// The id.
+    #[arg(value_name = "ID")]
+    pub(crate) peer_ref: String,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List them, those that were queued first before the others: why, when, after how many tries, from whom.
+    List(DeadListArgs),
+    /// Show one whole. What a carrier sent and nobody could read is shown as it came.
+    Show(DeadShowArgs),
+    /// Put them back into their queue, due at once. A message that failed is sent again to the numbers that failed.
+    Retry(DeadOrder),
+    /// Forget them.
+    Purge(DeadOrder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadListArgs {
+    /// Only of this queue, as in `carrier/rx`: group, and tx, ev, rx or callback.
+    #[arg(value_name = "QUEUE")]
+    pub(crate) queue: Option<Queue>,
+    /// Only those behind this one.
+    #[arg(long, requires = "queue", value_name = "ID")]
+    pub(crate) after: Option<JobId>,
+    /// Most jobs listed.
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+    pub(crate) max: usize,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadShowArgs {
+    /// The job.
+    #[arg(value_name = "ID")]
+    pub(crate) id: JobId,
+    /// Only what came from the carrier, octet for octet.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) octets: bool,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadOrder {
+    /// The jobs.
+    #[arg(value_name = "ID", required_unless_present = "queue", conflicts_with = "queue")]
+    pub(crate) ids: Vec<JobId>,
+    /// All of this queue that fit the options below, as in `carrier/rx`. They are counted only, unless --yes is given.
+    #[arg(long, value_name = "QUEUE")]
+    pub(crate) queue: Option<Queue>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CallbacksCommand {
+    /// List those that were given up.
+    List(CallbackListArgs),
+    /// Post them once more.
+    Replay(CallbackOrder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallbackListArgs {
+    /// Only for messages of this group.
+    #[arg(value_name = "GROUP")]
+    pub(crate) group: Option<GroupName>,
+    /// Most callbacks listed.
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+    pub(crate) max: usize,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallbackOrder {
+    /// The callbacks.
+    #[arg(value_name = "ID", required_unless_present = "group", conflicts_with = "group")]
+    pub(crate) ids: Vec<JobId>,
+    /// All for messages of this group that fit the options below. They are counted only, unless --yes is given.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<GroupName>,
+    #[command(flatten)]
+    pub(crate) which: Which,
+}
+
+/// Which of many, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Only those given up since then: a time such as 2030-01-31T12:00:00Z, or a span before now such as 2h.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only those given up before then.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) until: Option<Timestamp>,
+    /// Only those of this message.
+    #[arg(long, value_name = "ID")]
+    pub(crate) message: Option<String>,
+    /// Only those whose reason, peer or URL has this in it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) matching: Option<String>,
+    /// Do it, where otherwise they are only counted.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Why; it stands in the gateway's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What is to be logged: `error`, `warn`, `info`, `debug`, `trace`, or a filter by room such as
+    /// `info,mmsgw_edge_mm4=debug`. Lasts until the process ends.
+    #[arg(value_name = "LEVEL", requires = "reason")]
+    pub(crate) level: Option<String>,
+    /// Why; it stands in the gateway's log.
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+/// A URL, or an address with a port.
+fn listener(text: &str) -> Result<Url, String> {
+    let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    whole.parse().map_err(|error: url::ParseError| error.to_string())
+}
+
+/// A point in time, or a span before the present.
+fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
+        return Ok(Timestamp::from_jiff(stamp));
+    }
+    let span: Span = text.parse().map_err(|_| {
+        format!("`{text}` is neither a time such as 2030-01-31T12:00:00Z nor a span before now such as 2h")
+    })?;
+    let now = Timestamp::from_jiff(jiff::Timestamp::now()).as_millis();
+    let back = i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
+    Ok(Timestamp::from_millis(now.saturating_sub(back)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_listeners_are_read_as_people_write_them() {
+        assert_eq!(time("1970-01-01T00:01:00Z"), Ok(Timestamp::from_secs(60)));
+        assert!(time("2h").unwrap() < time("1h").unwrap());
+        assert!(time("yesterday").unwrap_err().contains("2h"));
+        assert_eq!(listener("127.0.0.1:8081").unwrap().as_str(), "http://127.0.0.1:8081/");
+        assert_eq!(listener("https://h/").unwrap().as_str(), "https://h/");
+    }
+}
