@@ -37,6 +37,7 @@ impl Scene {
             content: Arc::clone(&content),
             transaction_id: message.transaction_id(),
             now: NOW,
+            tap: mmsgw_engine::Tap::default(),
         };
         for outcome in gateway.send(&outbound).await.outcomes {
             let Delivery::Sent { peer_ref, .. } = outcome.delivery else { panic!("{outcome:?}") };

@@ -34,3 +34,4 @@ mod smtp_clients;
 mod spool;
 mod submitted;
 mod systemd;
+mod trace;

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use mmsgw_engine::Tap;
 use mmsgw_smtp::Stage;
 use mmsgw_smtp::client::{ClientError, EnvelopeError};
 use parking_lot::Mutex;
@@ -43,19 +44,19 @@ impl Pool {
     }
 
     /// Sends one mail over a connection that is free, or a new one. Waits while all are busy.
-    pub(crate) async fn send(&self, mail: &Mail) -> Result<Tried, LinkError> {
+    pub(crate) async fn send(&self, mail: &Mail, tap: &Tap) -> Result<Tried, LinkError> {
         let acquired = Arc::clone(&self.permits).acquire_owned().await;
         let permit = acquired.expect("the semaphore is never closed");
         if let Some(mut link) = self.take_idle() {
-            let tried = link.send(mail).await;
+            let tried = link.send(mail, tap).await;
             if !is_stale(&tried, &link) {
                 self.give_back(link, permit, &tried);
                 return tried;
             }
             tracing::debug!("an idle connection had been closed by the carrier; taking a new one");
         }
-        let mut link = self.dialer.open().await?;
-        let tried = link.send(mail).await;
+        let mut link = self.dialer.open(tap).await?;
+        let tried = link.send(mail, tap).await;
         self.give_back(link, permit, &tried);
         tried
     }
@@ -72,7 +73,7 @@ impl Pool {
             drop(permit);
             return Ok(());
         }
-        let mut link = self.dialer.open().await?;
+        let mut link = self.dialer.open(&Tap::default()).await?;
         if !fresh {
             link.noop().await?;
         }

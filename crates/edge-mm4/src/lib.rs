@@ -37,6 +37,7 @@ mod spool;
 mod translate;
 mod trust;
 mod verdict;
+mod wire;
 
 pub use config::{Mm4File, Mm4Settings, SettingsFault};
 pub use heartbeat::{Heartbeat, HeartbeatError};

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use mmsgw_engine::Tap;
 use mmsgw_net::{ClientTls, ConnectError, HandshakeError, MaybeTls, UpgradeError, connect_tcp};
 use mmsgw_smtp::client::{
     BodyForm, ClientError, ClientOptions, ClientSession, EnvelopeError, MailOutcome, Step,
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 use crate::config::Endpoint;
 use crate::peer::{Input, Peer};
 use crate::render::Body;
+use crate::wire::Wire;
 
 /// How to make a connection.
 pub(crate) struct Dialer {
@@ -68,6 +70,7 @@ pub(crate) struct Link {
     mails: u32,
     idle_since: Instant,
     heard: Instant,
+    wire: Wire,
 }
 
 enum Stop {
@@ -77,7 +80,15 @@ enum Stop {
 
 impl Dialer {
     /// Connects and goes on until the session is ready for a mail.
-    pub(crate) async fn open(&self) -> Result<Link, LinkError> {
+    pub(crate) async fn open(&self, tap: &Tap) -> Result<Link, LinkError> {
+        let opened = self.opened(tap).await;
+        if let Err(error) = &opened {
+            tap.happened(&error.to_string());
+        }
+        opened
+    }
+
+    async fn opened(&self, tap: &Tap) -> Result<Link, LinkError> {
         let Endpoint { host, port } = &self.endpoint;
         let session = ClientSession::new(self.options.clone())?;
         let stream = connect_tcp(host, *port, self.connect).await?;
@@ -85,9 +96,11 @@ impl Dialer {
             true => self.tls.connect(stream, host, self.connect).await?,
             false => MaybeTls::Plain(stream),
         };
-        let now = Instant::now();
+        tap.happened(&format!("connected to {host}:{port}"));
+        let (now, wire) = (Instant::now(), Wire::new(tap));
         let peer = Some(Peer::new(stream));
-        let mut link = Link { peer, session, timeouts: self.timeouts, mails: 0, idle_since: now, heard: now };
+        let timeouts = self.timeouts;
+        let mut link = Link { peer, session, timeouts, mails: 0, idle_since: now, heard: now, wire };
         loop {
             match link.drive(None).await? {
                 Some(_) => return Ok(link),
@@ -99,7 +112,17 @@ impl Dialer {
 
 impl Link {
     /// Sends one mail.
-    pub(crate) async fn send(&mut self, mail: &Mail) -> Result<Tried, LinkError> {
+    pub(crate) async fn send(&mut self, mail: &Mail, tap: &Tap) -> Result<Tried, LinkError> {
+        self.wire = Wire::new(tap);
+        let tried = self.sent(mail).await;
+        if let Err(error) = &tried {
+            tap.happened(&error.to_string());
+        }
+        self.wire = Wire::default();
+        tried
+    }
+
+    async fn sent(&mut self, mail: &Mail) -> Result<Tried, LinkError> {
         if let Err(error) = self.session.begin(mail.envelope.clone()) {
             return Ok(Err(error));
         }
@@ -167,6 +190,7 @@ impl Link {
             match self.session.next() {
                 Step::Send(octets) => {
                     let limit = self.timeouts.body;
+                    self.wire.said(&octets);
                     self.write(&[&octets], limit).await;
                 }
                 Step::SendBody(form) => {
@@ -188,6 +212,7 @@ impl Link {
         let Some(peer) = &mut self.peer else { return Err(ClientError::PeerClosed { stage }.into()) };
         match peer.read(limit).await {
             Input::Octets(octets) => {
+                self.wire.heard(octets);
                 self.session.receive(octets);
                 self.heard = Instant::now();
             }
@@ -199,6 +224,7 @@ impl Link {
 
     async fn write_mail(&mut self, mail: &Mail, form: BodyForm) {
         let limit = self.timeouts.body;
+        self.wire.said_mail(&mail.head, mail.body.plain());
         let head = lines::dot_stuff(&mail.head, true);
         let parts: [&[u8]; 3] = match form {
             BodyForm::Dots => [&head, &mail.body.stuffed, mail.end_of_data()],
@@ -215,6 +241,7 @@ impl Link {
         if let Err(error) = peer.write(parts, limit).await {
             tracing::debug!(%error, "write to the carrier failed");
             while let Input::Octets(octets) = peer.read(LAST_WORDS).await {
+                self.wire.heard(octets);
                 self.session.receive(octets);
             }
             self.session.peer_closed();
@@ -227,6 +254,7 @@ impl Link {
         let stream =
             peer.into_stream().upgrade_client(&dialer.tls, &dialer.endpoint.host, dialer.connect).await?;
         self.peer = Some(Peer::new(stream));
+        self.wire.is_encrypted();
         self.session.tls_started();
         Ok(())
     }

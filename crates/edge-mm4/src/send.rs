@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use mmsgw_domain::{AnswerJob, Code, InstanceId, IntakeJob, Recipient, Timestamp};
+use mmsgw_domain::{Code, InstanceId, IntakeJob, Recipient};
 use mmsgw_engine::{
-    Amendment, Answer, Delivery, Gateway, Incoming, Outbound, OutboundReport, Outcome, Unreadable, Verdict,
+    Amendment, Answer, Delivery, Gateway, Incoming, Outbound, OutboundAnswer, OutboundReport, Outcome,
+    Unreadable, Verdict,
 };
 use mmsgw_mime::Limits;
 use mmsgw_net::{Alpn, ClientTls, TlsError};
@@ -99,16 +100,16 @@ impl Mm4Gateway {
             Ok(mail) => mail,
             Err(delivery) => return all(&batch.recipients, delivery),
         };
-        let tried = self.pool.send(&mail).await;
+        let tried = self.pool.send(&mail, &outbound.tap).await;
         let peer_ref = self.translator.message_id(&outbound.message);
         let addressed = !self.translator.has_fixed_recipients();
         self.judge.outcomes(&tried, &batch.recipients, addressed, &peer_ref)
     }
 
-    async fn send_report(&self, report: &ReportMail<'_>, transaction: &str) -> Vec<Outcome> {
-        let tried = self.pool.send(&report.mail).await;
+    async fn send_report(&self, mail: &ReportMail<'_>, report: &OutboundReport) -> Vec<Outcome> {
+        let tried = self.pool.send(&mail.mail, &report.tap).await;
         // One address stands for all of its numbers.
-        self.judge.outcomes(&tried, &report.recipients, false, transaction)
+        self.judge.outcomes(&tried, &mail.recipients, false, &report.transaction_id)
     }
 
     pub(crate) fn mail(&self, outbound: &Outbound, body: &Body, batch: &Batch<'_>) -> Result<Mail, Delivery> {
@@ -160,17 +161,17 @@ impl Gateway for Mm4Gateway {
             Ok(mails) => mails,
             Err(error) => return Verdict::all(unsendable(&error)),
         };
-        let sent = join_all(mails.iter().map(|mail| self.send_report(mail, &report.transaction_id))).await;
+        let sent = join_all(mails.iter().map(|mail| self.send_report(mail, report))).await;
         verdict::join(sent.into_iter().flatten())
     }
 
-    async fn answer(&self, answer: &AnswerJob, now: Timestamp) -> Verdict {
-        let mail = match self.translator.answer_mail(answer, now) {
+    async fn answer(&self, answer: &OutboundAnswer<'_>) -> Verdict {
+        let mail = match self.translator.answer_mail(answer.job, answer.now) {
             Ok(mail) => mail,
             Err(error) => return Verdict::all(unsendable(&error)),
         };
-        let tried = self.pool.send(&mail).await;
-        verdict::join(self.judge.outcomes(&tried, &[], false, &answer.to.transaction))
+        let tried = self.pool.send(&mail, &answer.tap).await;
+        verdict::join(self.judge.outcomes(&tried, &[], false, &answer.job.to.transaction))
     }
 
     async fn amend(&self, _amendment: &Amendment) -> Verdict {

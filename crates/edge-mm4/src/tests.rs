@@ -14,7 +14,7 @@ use mmsgw_domain::{
     Code, Direction, Message, MessageId, Part, PartContent, PartId, Recipient, RecipientKind, RevisionId,
     State, Template, TemplateContent, TemplateId, Timestamp,
 };
-use mmsgw_engine::{Content, Outbound};
+use mmsgw_engine::{Content, Outbound, Tap};
 
 use crate::config::{Mm4Settings, REFERENCE};
 
@@ -115,6 +115,7 @@ pub(crate) fn outbound(message: Message, content: Content) -> Outbound {
         message: Arc::new(message),
         content: Arc::new(content),
         now: NOW,
+        tap: Tap::default(),
     }
 }
 

@@ -30,6 +30,7 @@ mod tell;
 mod testing;
 mod translate;
 mod verdict;
+mod wire;
 
 pub use config::{Mm7File, Mm7Settings, SecretError, SettingFault};
 pub use heartbeat::{Heartbeat, HeartbeatError};

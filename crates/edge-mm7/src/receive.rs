@@ -29,6 +29,7 @@ use mmsgw_net::Peer;
 use crate::auth::{Asking, Door, Turned};
 use crate::config::{Mm7Settings, SecretError};
 use crate::translate::message_id;
+use crate::wire;
 
 /// What one group takes from its MMSC.
 pub struct Receiver {
@@ -160,15 +161,21 @@ impl Reception {
         let (head, body) = request.into_parts();
         let peer = head.extensions.get::<Peer>();
         let from = peer.map_or_else(String::new, |peer| peer.address.to_string());
+        let tap = self.engine.tap(&self.receiver.group);
+        wire::heard_request(&tap, &format!("{} {} from {from}", head.method, head.uri.path()), &head.headers);
         let asking = Asking { method: &head.method, target: &head.uri, headers: &head.headers };
         if let Err(turned) = self.receiver.door.admit(peer, asking) {
             tracing::warn!(gateway.group = %self.receiver.group, peer = from, ?turned, "not let in");
-            return self.turn(turned);
+            return wire::said_response(&tap, self.turn(turned)).await;
         }
-        match self.read_body(&head.headers, body).await {
-            Ok(body) => self.judge(text(&head.headers), from, body).await,
+        let response = match self.read_body(&head.headers, body).await {
+            Ok(body) => {
+                tap.heard(&body);
+                self.judge(text(&head.headers), from, body).await
+            }
             Err(response) => response,
-        }
+        };
+        wire::said_response(&tap, response).await
     }
 
     fn turn(&self, turned: Turned) -> Response {

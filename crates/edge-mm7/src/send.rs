@@ -13,9 +13,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Method};
 use hyper::body::{Body, Frame, SizeHint};
-use mmsgw_domain::{AnswerJob, Code, InstanceId, IntakeJob, Timestamp};
+use mmsgw_domain::{Code, InstanceId, IntakeJob, Timestamp};
 use mmsgw_engine::{
-    Amendment, Answer, Content, Delivery, Gateway, Incoming, Outbound, OutboundReport, Unreadable, Verdict,
+    Amendment, Answer, Content, Delivery, Gateway, Incoming, Outbound, OutboundAnswer, OutboundReport, Tap,
+    Unreadable, Verdict,
 };
 use mmsgw_mm7::{self as mm7, Charset, Packaged, Prefixes, WriteOptions};
 use mmsgw_net::{ClientError, HttpClient, HttpSettings, read_limited};
@@ -30,6 +31,7 @@ use crate::render::{RenderError, Rendered, Renderer};
 use crate::split::Splitter;
 use crate::translate::Translator;
 use crate::verdict::{Heard, HttpAnswer, Judge};
+use crate::wire;
 
 /// One instance's way to its MMSC.
 pub struct Mm7Gateway {
@@ -150,22 +152,32 @@ impl Mm7Gateway {
     }
 
     /// Posts a body and waits for the answer.
-    pub(crate) async fn exchange(&self, way: &Way, packaged: Packaged, now: Timestamp) -> Heard {
+    pub(crate) async fn exchange(&self, way: &Way, packaged: Packaged, now: Timestamp, tap: &Tap) -> Heard {
         let Ok(_turn) = self.connections.acquire().await else {
             return Heard::Nothing("the gateway is closed".into());
         };
-        let request = match self.request(way, packaged) {
-            Ok(request) => request,
+        let begun = match self.begin(way, &packaged) {
+            Ok(begun) => begun,
             Err(why) => return Heard::Nothing(why),
         };
-        match request.send().await {
-            Ok(response) => self.hear(response, now).await,
-            Err(error) => Heard::Nothing(self.reason(&error)),
+        wire::said(tap, &begun, &packaged);
+        match begun.body(reqwest::Body::wrap(Pieces::of(packaged))).send().await {
+            Ok(response) => self.hear(response, now, tap).await,
+            Err(error) => {
+                let reason = self.reason(&error);
+                tap.happened(&reason);
+                Heard::Nothing(reason)
+            }
         }
     }
 
     /// The POST of a body.
     pub(crate) fn request(&self, way: &Way, packaged: Packaged) -> Result<reqwest::RequestBuilder, String> {
+        Ok(self.begin(way, &packaged)?.body(reqwest::Body::wrap(Pieces::of(packaged))))
+    }
+
+    /// The same without the body.
+    fn begin(&self, way: &Way, packaged: &Packaged) -> Result<reqwest::RequestBuilder, String> {
         let begun =
             self.client.request(Method::POST, way.url.clone()).map_err(|refusal| refusal.to_string())?;
         Ok(way
@@ -173,20 +185,24 @@ impl Mm7Gateway {
             .header(SOAP_ACTION, self.soap_action.clone())
             .headers(self.extra_headers.clone())
             .header(CONTENT_TYPE, &packaged.content_type)
-            .header(CONTENT_LENGTH, packaged.content_length())
-            .body(reqwest::Body::wrap(Pieces::of(packaged))))
+            .header(CONTENT_LENGTH, packaged.content_length()))
     }
 
-    async fn hear(&self, response: reqwest::Response, now: Timestamp) -> Heard {
+    async fn hear(&self, response: reqwest::Response, now: Timestamp, tap: &Tap) -> Heard {
         let text = |name| {
             response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
         };
         let status = response.status().as_u16();
         let (content_type, pause) = (text(CONTENT_TYPE), retry_after(response.headers(), now));
+        wire::heard_head(tap, &response);
         let body = read_limited(response, MAX_ANSWER).await.map_err(|error| match error {
             mmsgw_net::BodyError::Read(error) => self.reason(&error),
             other => other.to_string(),
         });
+        match &body {
+            Ok(octets) => tap.heard(octets),
+            Err(reason) => tap.happened(reason),
+        }
         Heard::Answer(HttpAnswer { status, content_type, pause, body })
     }
 
@@ -234,7 +250,7 @@ impl Gateway for Mm7Gateway {
     }
 
     /// Nothing is left to do: in MM7 the HTTP response was the answer.
-    async fn answer(&self, _answer: &AnswerJob, _now: Timestamp) -> Verdict {
+    async fn answer(&self, _answer: &OutboundAnswer<'_>) -> Verdict {
         let answer = Answer::own(Code::OK, "MM7 answers in the HTTP response");
         Verdict::all(Delivery::Sent { peer_ref: None, answer, acknowledged: true })
     }

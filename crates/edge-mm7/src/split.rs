@@ -87,7 +87,7 @@ impl Mm7Gateway {
             Ok(None) => return Verdict { outcomes: Vec::new() },
             Err(error) => return Verdict::all(unwritable(&error)),
         };
-        let heard = self.exchange(&self.mmsc, packaged, outbound.now).await;
+        let heard = self.exchange(&self.mmsc, packaged, outbound.now, &outbound.tap).await;
         let asked = Asked {
             message: outbound.message.id,
             transaction_id: &share.transaction_id,

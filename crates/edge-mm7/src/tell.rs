@@ -47,7 +47,8 @@ impl Mm7Gateway {
             Ok(envelope) => self.charset.encode(envelope),
             Err(error) => return never(&format!("the report cannot be written as MM7: {error}")),
         };
-        let heard = self.exchange(way, Packaged::bare(envelope, self.charset), report.now).await;
+        let packaged = Packaged::bare(envelope, self.charset);
+        let heard = self.exchange(way, packaged, report.now, &report.tap).await;
         let asked =
             Asked { message: report.message.id, transaction_id: &request.transaction_id, recipients: &[] };
         let mut outcomes = self.judge.verdict(asked, heard).outcomes;

@@ -132,6 +132,7 @@ pub(crate) fn outbound(to: &[&str]) -> Outbound {
         message: Arc::new(message),
         content: Arc::new(content),
         now: now(),
+        tap: mmsgw_engine::Tap::default(),
     }
 }
 

@@ -29,6 +29,7 @@ mod messages;
 mod openapi;
 mod order;
 mod queues;
+mod trace;
 
 pub(crate) fn router() -> Router<Ops> {
     Router::new()
@@ -50,6 +51,8 @@ pub(crate) fn router() -> Router<Ops> {
         .route("/admin/v1/callbacks", get(callbacks::list))
         .route("/admin/v1/callbacks/replay", post(callbacks::replay_many))
         .route("/admin/v1/callbacks/{id}/replay", post(callbacks::replay))
+        .route("/admin/v1/trace", get(trace::list).post(trace::begin))
+        .route("/admin/v1/trace/{id}", get(trace::read).delete(trace::end))
         .route("/admin/v1/log", get(log::show).put(log::set))
         .route("/admin/{*rest}", get(no_such_path))
 }

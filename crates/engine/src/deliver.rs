@@ -149,7 +149,15 @@ impl Engine {
     pub(crate) fn outbound(&self, message: &Message, content: Arc<Content>) -> Outbound {
         let recipients: Vec<Recipient> = message.unsent().cloned().collect();
         let transaction_id = message.transaction_id();
-        Outbound { message: Arc::new(message.clone()), recipients, content, transaction_id, now: self.now() }
+        let tap = self.wiretap.tap(&message.group, Some(message.id));
+        Outbound {
+            message: Arc::new(message.clone()),
+            recipients,
+            content,
+            transaction_id,
+            now: self.now(),
+            tap,
+        }
     }
 
     /// Settles a TX job whose work a defect broke off: nobody knows whether the carrier has it.

@@ -16,6 +16,7 @@ use crate::group::Groups;
 use crate::instance::{Instance, MissedHeartbeats};
 use crate::notes::Notes;
 use crate::turns::Turns;
+use crate::wiretap::{Tap, Wiretap};
 
 /// A handle to the engine; clones share one.
 #[derive(Clone)]
@@ -128,6 +129,7 @@ pub struct Core {
     /// Cancelled when an instance wants this process to end.
     pub(crate) exit: CancellationToken,
     pub(crate) notes: Notes,
+    pub(crate) wiretap: Arc<Wiretap>,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
     pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
 }
@@ -145,6 +147,7 @@ impl Engine {
     pub fn new(parts: EngineParts, settings: EngineSettings) -> Self {
         let EngineParts { store, registry, blobs, clock, fetcher, notifier } = parts;
         let adapter = Adapter::new(settings.adapt_threads);
+        let wiretap = Arc::new(Wiretap::new(Arc::clone(&clock)));
         Self(Arc::new(Core {
             store,
             registry,
@@ -158,6 +161,7 @@ impl Engine {
             groups: Groups::default(),
             turns: Turns::default(),
             notes: Notes::default(),
+            wiretap,
             instances: Mutex::default(),
             exit: CancellationToken::new(),
             claimed: Mutex::default(),
@@ -167,6 +171,16 @@ impl Engine {
     /// The settings.
     pub fn settings(&self) -> &EngineSettings {
         &self.settings
+    }
+
+    /// Where what is said with carriers is kept, for people who look for a fault.
+    pub fn wiretap(&self) -> &Wiretap {
+        &self.wiretap
+    }
+
+    /// Notes what is said in an exchange that the carrier of `group` begins now.
+    pub fn tap(&self, group: &GroupName) -> Tap {
+        self.wiretap.tap(group, None)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

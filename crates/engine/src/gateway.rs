@@ -16,6 +16,7 @@ use mmsgw_domain::{
 };
 
 use crate::Content;
+use crate::wiretap::Tap;
 
 /// One instance's way to its carrier.
 #[async_trait]
@@ -44,7 +45,7 @@ pub trait Gateway: Send + Sync + 'static {
     async fn report(&self, report: &OutboundReport) -> Verdict;
 
     /// Answers a request of the carrier's.
-    async fn answer(&self, answer: &AnswerJob, now: Timestamp) -> Verdict;
+    async fn answer(&self, answer: &OutboundAnswer<'_>) -> Verdict;
 
     /// Has the carrier take back a message that it has, or put other content in its place.
     ///
@@ -72,6 +73,17 @@ pub struct Amendment {
     pub transaction_id: String,
     /// The present, for dates.
     pub now: Timestamp,
+}
+
+/// An answer to a request of the carrier's, to be handed over now.
+#[derive(Debug, Clone)]
+pub struct OutboundAnswer<'a> {
+    /// What to answer.
+    pub job: &'a AnswerJob,
+    /// The present, for dates.
+    pub now: Timestamp,
+    /// Notes what is said.
+    pub tap: Tap,
 }
 
 /// What an [`Amendment`] does to a message.
@@ -106,6 +118,8 @@ pub struct OutboundReport {
     pub transaction_id: String,
     /// The present, for dates.
     pub now: Timestamp,
+    /// Notes what is said.
+    pub tap: Tap,
 }
 
 /// A message to be sent now.
@@ -121,6 +135,8 @@ pub struct Outbound {
     pub transaction_id: String,
     /// The present, for dates in headers.
     pub now: Timestamp,
+    /// Notes what is said.
+    pub tap: Tap,
 }
 
 /// What became of an [`Outbound`]: one or more outcomes that together name every number of it.

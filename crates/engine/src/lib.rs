@@ -38,6 +38,7 @@ mod settle;
 mod steer;
 mod sweep;
 mod turns;
+mod wiretap;
 mod worker;
 
 pub use accept::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
@@ -46,8 +47,8 @@ pub use engine::{Engine, EngineParts, EngineSettings};
 pub use fit::Unfit;
 pub use gateway::{
     Amendment, AmendmentKind, Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway,
-    InboundContent, InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome,
-    Scales, Unreadable, Verdict,
+    InboundContent, InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundAnswer,
+    OutboundReport, Outcome, Scales, Unreadable, Verdict,
 };
 pub use group::{Group, GroupCounts};
 pub use instance::{InstanceIdentity, MissedHeartbeats};
@@ -55,3 +56,4 @@ pub use mmsgw_store::{Announced, DeadJob, QueueStatus};
 pub use notify::without_secrets;
 pub use refusal::{Field, Refusal};
 pub use report::Agreement;
+pub use wiretap::{LONGEST_WATCH, Said, Speaker, Tap, TooManyWatches, Watch, Watched, Wiretap};

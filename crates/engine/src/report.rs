@@ -6,7 +6,7 @@ use mmsgw_domain::{Address, AnswerJob, Direction, GroupName, Message, MessageId,
 use mmsgw_store::{Batch, Lease, StoreError, Write};
 
 use crate::engine::Engine;
-use crate::gateway::{Answer, Delivery, Gateway, OutboundReport, Verdict};
+use crate::gateway::{Answer, Delivery, Gateway, OutboundAnswer, OutboundReport, Verdict};
 use crate::group::Group;
 use crate::notes::{Clerk, Matter, Note, Noted};
 use crate::refusal::{Field, Refusal};
@@ -57,6 +57,7 @@ impl Engine {
             return self.store.commit(Batch::new().with(bury)).await;
         };
         let report = OutboundReport {
+            tap: self.wiretap.tap(&message.group, Some(message.id)),
             message: Arc::new(message),
             order: job.order,
             transaction_id: lease.job.to_string(),
@@ -84,7 +85,8 @@ impl Engine {
         lease: Lease,
         tries: u32,
     ) -> Result<(), StoreError> {
-        let verdict = gateway.answer(job, self.now()).await;
+        let tap = self.tap(&group.settings.name);
+        let verdict = gateway.answer(&OutboundAnswer { job, now: self.now(), tap }).await;
         let write = self.after_try(group, &verdict, &lease, tries).unwrap_or(Write::Finish(lease));
         self.store.commit(Batch::new().with(write)).await
     }

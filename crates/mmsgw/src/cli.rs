@@ -71,6 +71,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CallbacksCommand,
     },
+    /// Show what a running gateway says with a carrier, about one message or with one gateway, for a while: SMTP lines,
+    /// HTTP heads and bodies; secrets are left out, media cut. Only of the process whose listener --ops names.
+    Trace(TraceArgs),
     /// Show what a running gateway logs, or change it while it runs.
     Log(LogArgs),
     /// Run a pretend carrier for MM4 and MM7 on loopback.

@@ -42,6 +42,10 @@ impl ApiClient {
         self.call(http::Method::POST, path, Some(body)).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.call(http::Method::DELETE, path, None).await.map(drop)
+    }
+
     pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(http::Method::PUT, path, Some(body)).await
     }

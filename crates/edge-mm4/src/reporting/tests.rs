@@ -23,7 +23,13 @@ fn report(order: ReportOrder) -> OutboundReport {
         Some(CarrierIds { transaction: "\"T 1\"".into(), message: Some("\"M-1@peer\"".into()) });
     message.handling_app = Some("app".into());
     message.reply_to_app = Some("reply".into());
-    OutboundReport { message: Arc::new(message), order, transaction_id: "job1".into(), now: NOW }
+    OutboundReport {
+        message: Arc::new(message),
+        order,
+        transaction_id: "job1".into(),
+        now: NOW,
+        tap: mmsgw_engine::Tap::default(),
+    }
 }
 
 fn changed(kind: ReportKind, change: impl FnOnce(&mut Message)) -> OutboundReport {

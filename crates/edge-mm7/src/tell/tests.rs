@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use mmsgw_domain::{AnswerJob, AnswerTo, CarrierIds, Code, Direction, InstanceId, ReportOrder, Timestamp};
-use mmsgw_engine::Gateway;
+use mmsgw_engine::{Gateway, OutboundAnswer, Tap};
 use mmsgw_net::{Drain, HttpLimits, bind, serve_http};
 use tokio::sync::mpsc;
 
@@ -65,7 +65,13 @@ fn report(message_id: Option<&str>, order: ReportOrder) -> OutboundReport {
     message.carrier_ids =
         Some(CarrierIds { transaction: "tx-1".into(), message: message_id.map(str::to_owned) });
     let now = Timestamp::from_millis(1_700_000_000_250);
-    OutboundReport { message: Arc::new(message), order, transaction_id: "job-1".into(), now }
+    OutboundReport {
+        message: Arc::new(message),
+        order,
+        transaction_id: "job-1".into(),
+        now,
+        tap: Tap::default(),
+    }
 }
 
 fn order(kind: ReportKind, code: Code, word: Option<&str>, to: &[&str]) -> ReportOrder {
@@ -103,7 +109,8 @@ async fn a_delivered_message_is_told_about_in_the_response_only() {
         message: None,
     };
     let answer = AnswerJob { to, code: Code::OK, description: None };
-    assert_eq!(short(&gateway.answer(&answer, Timestamp::from_secs(0)).await), ["sent 200"]);
+    let answer = OutboundAnswer { job: &answer, now: Timestamp::from_secs(0), tap: Tap::default() };
+    assert_eq!(short(&gateway.answer(&answer).await), ["sent 200"]);
     assert!(peer.posted.try_recv().is_err(), "nothing was posted");
 }
 

@@ -8,7 +8,7 @@ use mmsgw_contract::ProblemView;
 use utoipa::OpenApi as _;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
-use super::{callbacks, dead, gateways, instances, log, messages, queues};
+use super::{callbacks, dead, gateways, instances, log, messages, queues, trace};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -34,6 +34,10 @@ use super::{callbacks, dead, gateways, instances, log, messages, queues};
         callbacks::list,
         callbacks::replay,
         callbacks::replay_many,
+        trace::list,
+        trace::begin,
+        trace::read,
+        trace::end,
         log::show,
         log::set,
         read,

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use mmsgw_domain::{
     Address, AnswerJob, CarrierReport, Clock, ContentSettings, Features, GroupName, GroupSettings,
     InstanceId, IntakeJob, IntakeKind, Message, MessageId, Queue, QueueKind, Release, ReportOrder,
-    RetryPolicy, State, SystemClock, Template, TemplateContent, Timestamp,
+    RetryPolicy, State, SystemClock, Template, TemplateContent,
 };
 use mmsgw_engine::{
     Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts, EngineSettings,
-    FetchError, Fetcher, Gateway, Incoming, InstanceIdentity, Notifier, Outbound, OutboundReport, PartDraft,
-    Scales, Submission, TemplateDraft, Unreadable, Verdict,
+    FetchError, Fetcher, Gateway, Incoming, InstanceIdentity, Notifier, Outbound, OutboundAnswer,
+    OutboundReport, PartDraft, Scales, Submission, TemplateDraft, Unreadable, Verdict,
 };
 use mmsgw_store::{DirectoryBlobs, LocalRegistry, MemoryStore, Store};
 use parking_lot::Mutex;
@@ -359,8 +359,8 @@ impl Gateway for Carrier {
         self.next_turn(sent("told"))
     }
 
-    async fn answer(&self, answer: &AnswerJob, _now: Timestamp) -> Verdict {
-        self.answers.lock().push(answer.clone());
+    async fn answer(&self, answer: &OutboundAnswer<'_>) -> Verdict {
+        self.answers.lock().push(answer.job.clone());
         self.next_turn(sent("answered"))
     }
 }

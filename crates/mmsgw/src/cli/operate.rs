@@ -75,6 +75,8 @@ pub(crate) struct GatewayOrder {
 pub(crate) enum MessagesCommand {
     /// Show a message: where it comes from and goes to, how far it is for each number, what happened to it.
     Show(MessageArgs),
+    /// Show what is said with the carrier about a message, as `mmsgw trace` does.
+    Trace(TraceArgs),
     /// Find messages by the carrier's id, or by an id of ours as carriers show it.
     Find(FindArgs),
 }
@@ -198,6 +200,27 @@ pub(crate) struct Which {
     /// Do it, where otherwise they are only counted.
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Why; it stands in the gateway's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TraceArgs {
+    /// What is said about this message.
+    #[arg(value_name = "MESSAGE", required_unless_present = "gateway", conflicts_with = "gateway")]
+    pub(crate) message: Option<String>,
+    /// Everything that is said with the carrier of this group.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) gateway: Option<GroupName>,
+    /// For how long, at most an hour; Ctrl-C ends it before.
+    #[arg(long = "for", default_value = "60s", value_name = "TIME")]
+    pub(crate) span: Span,
+    /// End after so many exchanges have been seen and nothing more is said about them.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) exchanges: Option<u64>,
     /// Why; it stands in the gateway's log.
     #[arg(long)]
     pub(crate) reason: String,

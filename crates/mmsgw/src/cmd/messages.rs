@@ -9,6 +9,7 @@ use crate::table::{list, plain, print, table, text, time};
 pub(crate) async fn run(command: MessagesCommand) -> anyhow::Result<()> {
     match command {
         MessagesCommand::Show(args) => show(args).await,
+        MessagesCommand::Trace(args) => super::trace::run(args).await,
         MessagesCommand::Find(args) => find(args).await,
     }
 }

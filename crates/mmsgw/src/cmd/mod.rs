@@ -19,6 +19,7 @@ mod send;
 mod serve;
 mod simulate;
 mod status;
+mod trace;
 
 use crate::cli::{Cli, Command};
 use crate::roles::Role;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Messages { command } => async_main(messages::run(command)),
         Command::Dead { command } => async_main(dead::run(command)),
         Command::Callbacks { command } => async_main(callbacks::run(command)),
+        Command::Trace(args) => async_main(trace::run(args)),
         Command::Log(args) => async_main(log::run(args)),
         Command::Send(args) => async_main(send::run(args)),
         Command::Simulate(args) => async_main(simulate::run(args)),

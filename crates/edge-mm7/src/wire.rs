@@ -1,0 +1,69 @@
+//! What is said with an MMSC over HTTP, noted for who watches. Credentials are left out, content is cut.
+
+use std::fmt::Write as _;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, SET_COOKIE, WWW_AUTHENTICATE};
+use http_body_util::BodyExt;
+use mmsgw_engine::Tap;
+use mmsgw_mm7::Packaged;
+
+/// A request that we are about to make.
+pub(crate) fn said(tap: &Tap, begun: &reqwest::RequestBuilder, packaged: &Packaged) {
+    if !tap.is_on() {
+        return;
+    }
+    let request = begun.try_clone().and_then(|builder| builder.build().ok());
+    let head = request.map_or_else(String::new, |request| {
+        let url = mmsgw_engine::without_secrets(request.url().as_str());
+        format!("{} {url}\n{}", request.method(), headers(request.headers()))
+    });
+    tap.said(head.as_bytes());
+    tap.said(&packaged.head);
+    tap.said_content(&packaged.body);
+    tap.said_content(&packaged.tail);
+}
+
+/// The head of the MMSC's answer.
+pub(crate) fn heard_head(tap: &Tap, response: &reqwest::Response) {
+    if tap.is_on() {
+        let head = format!("{:?} {}\n{}", response.version(), response.status(), headers(response.headers()));
+        tap.heard(head.as_bytes());
+    }
+}
+
+/// A request that an MMSC made.
+pub(crate) fn heard_request(tap: &Tap, line: &str, fields: &HeaderMap) {
+    if tap.is_on() {
+        tap.heard(format!("{line}\n{}", headers(fields)).as_bytes());
+    }
+}
+
+/// Our answer to it; its body is made already, so that it is there at once.
+pub(crate) async fn said_response(tap: &Tap, response: Response) -> Response {
+    if !tap.is_on() {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    tap.said(format!("{}\n{}", head.status, headers(&head.headers)).as_bytes());
+    match body.collect().await {
+        Ok(body) => {
+            let body = body.to_bytes();
+            tap.said(&body);
+            Response::from_parts(head, body.into())
+        }
+        Err(_) => Response::from_parts(head, Body::empty()),
+    }
+}
+
+fn headers(fields: &HeaderMap) -> String {
+    let mut text = String::new();
+    for (name, value) in fields {
+        let is_secret = [AUTHORIZATION, COOKIE, SET_COOKIE, WWW_AUTHENTICATE].contains(name);
+        let value = if is_secret { "***".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+        // A String takes whatever is written to it.
+        let _ = writeln!(text, "{name}: {value}");
+    }
+    text
+}
