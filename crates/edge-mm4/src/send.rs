@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use mmsgw_domain::{AnswerJob, Code, InstanceId, IntakeJob, Recipient, Timestamp};
 use mmsgw_engine::{
-    Answer, Delivery, Gateway, Incoming, Outbound, OutboundReport, Outcome, Unreadable, Verdict,
+    Amendment, Answer, Delivery, Gateway, Incoming, Outbound, OutboundReport, Outcome, Unreadable, Verdict,
 };
 use mmsgw_mime::Limits;
 use mmsgw_net::{Alpn, ClientTls, TlsError};
@@ -159,6 +159,11 @@ impl Gateway for Mm4Gateway {
         };
         let tried = self.pool.send(&mail).await;
         verdict::join(self.judge.outcomes(&tried, &[], false, &answer.to.transaction))
+    }
+
+    async fn amend(&self, _amendment: &Amendment) -> Verdict {
+        let why = "MM4 has no request to take back or replace a message that the carrier has";
+        Verdict::all(Delivery::Fail { answer: Answer::own(Code::UNSUPPORTED, why) })
     }
 }
 

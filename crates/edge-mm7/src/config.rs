@@ -245,6 +245,12 @@ pub struct Dialect {
     pub linked_id: bool,
     /// State the time of submission (TimeStamp).
     pub time_stamp: bool,
+    /// How a message is taken back: `standard` (CancelReq), `extended` (extendedCancelReq, Release 6) or
+    /// `none`.
+    pub cancel: AmendForm,
+    /// How a message is replaced: `standard` (ReplaceReq), `extended` (extendedReplaceReq, Release 6) or
+    /// `none`.
+    pub replace: AmendForm,
     /// An answer of HTTP 2xx without a body means success.
     pub empty_200_is_success: bool,
     /// StatusCodes after which a message is tried again.
@@ -266,6 +272,8 @@ impl Default for Dialect {
             service_code: None,
             linked_id: true,
             time_stamp: false,
+            cancel: AmendForm::Standard,
+            replace: AmendForm::Standard,
             empty_200_is_success: false,
             retry_statuses: vec![3000, 3510, 4000, 4006],
             retry_http: vec![HttpStatuses::one(408), HttpStatuses::one(429), HttpStatuses::class(5)],
@@ -281,6 +289,19 @@ pub enum PrefixStyle {
     Default,
     /// Prefix `mm7`.
     Mm7,
+}
+
+/// With which request a message is taken back or replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AmendForm {
+    /// The ordinary one, by MessageID.
+    Standard,
+    /// The extended one of Release 6, for messages that may be on the terminal already. The MessageID
+    /// stands for the CancelID or ReplaceID, as a SubmitRsp gives no other id.
+    Extended,
+    /// The MMSC has none.
+    None,
 }
 
 /// Transfer coding of parts.

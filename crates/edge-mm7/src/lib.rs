@@ -6,10 +6,12 @@
 //!
 //! Where to look: `translate` is the one place where words of the domain become words of MM7 and back;
 //! `render` keeps rendered content for the messages that share it; `verdict` is the one table that says
-//! what an answer means; `tell` reports to a peer on its messages; `auth` says who may post to us, `digest`
+//! what an answer means; `tell` reports to a peer on its messages, `amend` takes
+//! back or replaces ours; `auth` says who may post to us, `digest`
 //! is the one scheme of it that remembers something. Settings of a gateway file are in [`config`].
 //! Nothing here knows the store, retries by itself, or decides when a message is sent.
 
+mod amend;
 mod auth;
 pub mod config;
 mod digest;

@@ -14,7 +14,9 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_A
 use http::{HeaderName, Method};
 use hyper::body::{Body, Frame, SizeHint};
 use mmsgw_domain::{AnswerJob, Code, InstanceId, IntakeJob, Timestamp};
-use mmsgw_engine::{Answer, Delivery, Gateway, Incoming, Outbound, OutboundReport, Unreadable, Verdict};
+use mmsgw_engine::{
+    Amendment, Answer, Content, Delivery, Gateway, Incoming, Outbound, OutboundReport, Unreadable, Verdict,
+};
 use mmsgw_mm7::{self as mm7, Packaged, Prefixes, WriteOptions};
 use mmsgw_net::{ClientError, HttpClient, HttpSettings, read_limited};
 use secrecy::ExposeSecret;
@@ -30,7 +32,7 @@ use crate::verdict::{Heard, HttpAnswer, Judge};
 /// One instance's way to its MMSC.
 pub struct Mm7Gateway {
     instance: InstanceId,
-    mmsc: Way,
+    pub(crate) mmsc: Way,
     pub(crate) reports: Option<Way>,
     client: HttpClient,
     soap_action: HeaderValue,
@@ -110,18 +112,26 @@ impl Mm7Gateway {
         })
     }
 
-    /// The request's body: content from the cache, the envelope written now.
-    async fn package(&self, outbound: &Outbound) -> Result<Packaged, Unwritable> {
-        let content = self.renderer.content(&outbound.content).await?;
-        let message = self.translator.submit(outbound, content.is_some().then_some(CONTENT_ID));
+    /// A request's body: content from the cache, the envelope written now by `request`, which is told the
+    /// Content-ID of the content. None where `request` makes none.
+    pub(crate) async fn package(
+        &self,
+        content: Option<&Content>,
+        request: impl FnOnce(Option<&str>) -> Option<mm7::Message>,
+    ) -> Result<Option<Packaged>, Unwritable> {
+        let rendered = match content {
+            Some(content) => self.renderer.content(content).await?,
+            None => None,
+        };
+        let Some(message) = request(rendered.is_some().then_some(CONTENT_ID)) else { return Ok(None) };
         let envelope = mm7::write_envelope(&message, &self.options)?;
-        match content {
-            None => Ok(Packaged::bare(envelope)),
-            Some(content) => {
-                let boundary = format!("mm7-{}", outbound.content.revision());
-                Ok(mm7::package(&envelope, &content, CONTENT_ID, &boundary)?)
+        Ok(Some(match (rendered, content) {
+            (Some(rendered), Some(content)) => {
+                let boundary = format!("mm7-{}", content.revision());
+                mm7::package(&envelope, &rendered, CONTENT_ID, &boundary)?
             }
-        }
+            _ => Packaged::bare(envelope),
+        }))
     }
 
     /// Posts a body and waits for the answer.
@@ -183,15 +193,14 @@ impl Gateway for Mm7Gateway {
     }
 
     async fn send(&self, outbound: &Outbound) -> Verdict {
-        match self.package(outbound).await {
-            Ok(packaged) => {
+        let request = |id: Option<&str>| Some(self.translator.submit(outbound, id));
+        match self.package(Some(&outbound.content), request).await {
+            Ok(Some(packaged)) => {
                 let heard = self.exchange(&self.mmsc, packaged, outbound.now).await;
                 self.judge.verdict(outbound, heard)
             }
-            Err(unwritable) => {
-                let answer = Answer::own(Code::MALFORMED, format!("cannot be written as MM7: {unwritable}"));
-                Verdict::all(Delivery::Fail { answer })
-            }
+            Ok(None) => Verdict { outcomes: Vec::new() },
+            Err(error) => Verdict::all(unwritable(&error)),
         }
     }
 
@@ -208,11 +217,21 @@ impl Gateway for Mm7Gateway {
         let answer = Answer::own(Code::OK, "MM7 answers in the HTTP response");
         Verdict::all(Delivery::Sent { peer_ref: None, answer, acknowledged: true })
     }
+
+    async fn amend(&self, amendment: &Amendment) -> Verdict {
+        self.change(amendment).await
+    }
+}
+
+/// A message that no other try could write.
+pub(crate) fn unwritable(error: &Unwritable) -> Delivery {
+    let answer = Answer::own(Code::MALFORMED, format!("cannot be written as MM7: {error}"));
+    Delivery::Fail { answer }
 }
 
 /// Why a message cannot be written.
 #[derive(Debug, thiserror::Error)]
-enum Unwritable {
+pub(crate) enum Unwritable {
     #[error("content: {0}")]
     Content(#[from] RenderError),
     #[error("{0}")]
@@ -276,4 +295,4 @@ const SOAP_ACTION: HeaderName = HeaderName::from_static("soapaction");
 const MAX_ANSWER: usize = 1 << 20;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

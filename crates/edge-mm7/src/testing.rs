@@ -13,7 +13,8 @@ use mmsgw_engine::{Content, Outbound};
 
 use crate::config::Mm7Settings;
 
-const NAMESPACE: &str = "http://www.3gpp.org/ftp/Specs/archive/23_series/23.140/schema/REL-6-MM7-1-4";
+pub(crate) const NAMESPACE: &str =
+    "http://www.3gpp.org/ftp/Specs/archive/23_series/23.140/schema/REL-6-MM7-1-4";
 
 /// Settings of a gateway, with further sections.
 pub(crate) fn settings(sections: &str) -> Mm7Settings {
@@ -160,7 +161,8 @@ pub(crate) fn outbound_with_everything() -> Outbound {
     outbound
 }
 
-fn envelope(transaction: &str, body: &str) -> String {
+/// An envelope around a body.
+pub(crate) fn envelope(transaction: &str, body: &str) -> String {
     format!(
         "<?xml version=\"1.0\"?><e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Header>\
          <t:TransactionID xmlns:t=\"{NAMESPACE}\" e:mustUnderstand=\"1\">{transaction}</t:TransactionID></e:Header>\

@@ -1,9 +1,11 @@
 //! Words of the domain into words of MM7 and back (TS 23.140 clause 8.7). Pure: no I/O and no clock.
-//! Messages that come in are in `message`, with their `parts`; reports that go out in `report`.
+//! Messages that come in are in `message`, with their `parts`; reports that go out in `report`; what is done
+//! to a message that the MMSC has in `amend`.
 //!
 //! MM7 has no word for `show_sender` and none for `request_submit_ack`: a SubmitReq always shows its
 //! sender and is always answered. What a namespace of Release 5 lacks is left out by the codec.
 
+mod amend;
 mod message;
 mod parts;
 mod report;
@@ -18,7 +20,7 @@ use mmsgw_mm7::{
     self as mm7, ContentReference, Interval, MmStatus, Namespace, Pdu, ReadStatus, SubmitReq, When,
 };
 
-use crate::config::{Addressing, Mm7Settings};
+use crate::config::{Addressing, AmendForm, Mm7Settings};
 
 pub(crate) use message::message_id;
 
@@ -32,6 +34,8 @@ pub(crate) struct Translator {
     service_code: Option<String>,
     linked_id: bool,
     time_stamp: bool,
+    pub(crate) cancel: AmendForm,
+    pub(crate) replace: AmendForm,
     pub(crate) numbering: Numbering,
 }
 
@@ -47,6 +51,8 @@ impl Translator {
             service_code: some(&settings.dialect.service_code),
             linked_id: settings.dialect.linked_id,
             time_stamp: settings.dialect.time_stamp,
+            cancel: settings.dialect.cancel,
+            replace: settings.dialect.replace,
             numbering: Numbering::new(&settings.addressing, settings.dialect.number_type_suffix),
         }
     }
@@ -54,13 +60,8 @@ impl Translator {
     /// The request for a message; `content_id` names the part with its content, where it has any.
     pub(crate) fn submit(&self, outbound: &Outbound, content_id: Option<&str>) -> mm7::Message {
         let (message, template) = (&*outbound.message, &outbound.content.template.content);
-        let seconds = |at: Timestamp| Timestamp::from_secs(at.as_secs()).to_jiff();
         let request = SubmitReq {
-            sender: mm7::SenderIdentification {
-                vasp_id: self.vaspid.clone(),
-                vas_id: self.vasid.clone(),
-                address: Some(self.numbering.origin(&message.origin)),
-            },
+            sender: self.sender(message),
             recipients: self.recipients(&outbound.recipients),
             service_code: self.service_code.clone(),
             linked_id: message.linked_id.clone().filter(|_| self.linked_id),
@@ -77,23 +78,29 @@ impl Translator {
             charged_party_id: template.charged_party_id.clone().filter(|id| !id.is_empty()),
             distribution_indicator: template.can_redistribute,
             delivery_condition: Vec::new(),
-            application: mm7::Application {
-                applic_id: message.handling_app.clone(),
-                reply_applic_id: message.reply_to_app.clone(),
-                aux_applic_info: message.app_info.clone(),
-            },
+            application: application(message),
             content_class: template.content_class.map(|class| mm7::ContentClass::from(class.name())),
             drm_content: template.drm,
-            content: content_id.map(|id| ContentReference {
-                allow_adaptations: template.content_adaptation.unwrap_or(true),
-                ..ContentReference::to_part(id)
-            }),
+            content: content_reference(template, content_id),
         };
+        self.request(&outbound.transaction_id, Pdu::SubmitReq(Box::new(request)))
+    }
+
+    /// A request of ours in the namespace and version of this MMSC.
+    fn request(&self, transaction_id: &str, pdu: Pdu) -> mm7::Message {
         mm7::Message {
-            transaction_id: outbound.transaction_id.clone(),
+            transaction_id: transaction_id.to_owned(),
             namespace: self.namespace.clone(),
             version: self.version.clone(),
-            pdu: Pdu::SubmitReq(Box::new(request)),
+            pdu,
+        }
+    }
+
+    fn sender(&self, message: &Message) -> mm7::SenderIdentification {
+        mm7::SenderIdentification {
+            vasp_id: self.vaspid.clone(),
+            vas_id: self.vasid.clone(),
+            address: Some(self.numbering.origin(&message.origin)),
         }
     }
 
@@ -221,6 +228,26 @@ fn expiry(template: &TemplateContent, message: &Message, now: Timestamp) -> Opti
     let waited = message.created.until(now).as_secs() / 60 * 60;
     let left = span.as_secs().saturating_sub(waited).max(1);
     Some(When::After(Interval::from_seconds(u32::try_from(left).unwrap_or(u32::MAX))))
+}
+
+/// An instant as the schema's dateTime, in whole seconds.
+fn seconds(at: Timestamp) -> jiff::Timestamp {
+    Timestamp::from_secs(at.as_secs()).to_jiff()
+}
+
+fn application(message: &Message) -> mm7::Application {
+    mm7::Application {
+        applic_id: message.handling_app.clone(),
+        reply_applic_id: message.reply_to_app.clone(),
+        aux_applic_info: message.app_info.clone(),
+    }
+}
+
+fn content_reference(template: &TemplateContent, content_id: Option<&str>) -> Option<ContentReference> {
+    content_id.map(|id| ContentReference {
+        allow_adaptations: template.content_adaptation.unwrap_or(true),
+        ..ContentReference::to_part(id)
+    })
 }
 
 fn message_class(class: MessageClass) -> mm7::MessageClass {

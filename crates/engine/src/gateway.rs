@@ -38,6 +38,42 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Answers a request of the carrier's.
     async fn answer(&self, answer: &AnswerJob, now: Timestamp) -> Verdict;
+
+    /// Has the carrier take back a message that it has, or put other content in its place.
+    ///
+    /// [`Delivery::Sent`] says that the carrier did so, with the id that the message has from now on
+    /// where that is another one; [`Delivery::Fail`] that it will not, since it is too late, say, or
+    /// the protocol has no such request (canonical code 415 and no `carrier_status`). The outcomes
+    /// together name every number of the amendment.
+    async fn amend(&self, _amendment: &Amendment) -> Verdict {
+        let why = "the protocol has no way to change a message that the carrier has";
+        Verdict::all(Delivery::Fail { answer: Answer::own(Code::UNSUPPORTED, why) })
+    }
+}
+
+/// A message that the carrier has, to be changed there now.
+#[derive(Debug, Clone)]
+pub struct Amendment {
+    /// The message.
+    pub message: Arc<Message>,
+    /// The numbers concerned, a part of the message's: those that the carrier took and of which no
+    /// end is known.
+    pub recipients: Vec<Recipient>,
+    /// What is to be done.
+    pub change: AmendmentKind,
+    /// The transaction id to use; the same one for each try.
+    pub transaction_id: String,
+    /// The present, for dates.
+    pub now: Timestamp,
+}
+
+/// What an [`Amendment`] does to a message.
+#[derive(Debug, Clone)]
+pub enum AmendmentKind {
+    /// Takes it back (MM7 CancelReq, extendedCancelReq).
+    Withdraw,
+    /// Puts this in its place (MM7 ReplaceReq, extendedReplaceReq).
+    Replace(Arc<Content>),
 }
 
 /// A report on an inbound message, to be handed to the carrier now.

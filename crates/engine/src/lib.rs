@@ -37,8 +37,9 @@ pub use accept::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDr
 pub use content::{Content, ContentError};
 pub use engine::{Engine, EngineParts, EngineSettings};
 pub use gateway::{
-    Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway, InboundContent,
-    InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome, Unreadable, Verdict,
+    Amendment, AmendmentKind, Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway,
+    InboundContent, InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome,
+    Unreadable, Verdict,
 };
 pub use group::{Group, GroupCounts};
 pub use refusal::{Field, Refusal};

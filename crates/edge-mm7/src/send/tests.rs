@@ -17,7 +17,7 @@ use crate::testing::{self, outbound, settings_for, submit_rsp};
 
 /// What an MMSC does with a request.
 #[derive(Clone)]
-enum Reply {
+pub(crate) enum Reply {
     /// Answers with status line, further header lines, and a body; `{tx}` in it is the TransactionID.
     Say(&'static str, &'static str, String),
     /// As success, after a while.
@@ -31,25 +31,25 @@ enum Reply {
 }
 
 /// A request as it came.
-struct Posted {
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Posted {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Posted {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
     }
 
     /// The body's parts: what stands before and behind the first empty line of each.
-    fn parts(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn parts(&self) -> Vec<(String, Vec<u8>)> {
         let content_type = self.header("content-type").unwrap();
         let boundary = content_type.split("boundary=\"").nth(1).unwrap().trim_end_matches('"');
         split_parts(&self.body, boundary)
     }
 
-    fn envelope(&self) -> String {
+    pub(crate) fn envelope(&self) -> String {
         match self.header("content-type").unwrap().starts_with("text/xml") {
             true => String::from_utf8(self.body.clone()).unwrap(),
             false => String::from_utf8(self.parts().swap_remove(0).1).unwrap(),
@@ -79,14 +79,14 @@ fn split_parts(body: &[u8], boundary: &str) -> Vec<(String, Vec<u8>)> {
     panic!("a multipart without an end");
 }
 
-struct Mmsc {
+pub(crate) struct Mmsc {
     address: SocketAddr,
-    posted: mpsc::UnboundedReceiver<Posted>,
+    pub(crate) posted: mpsc::UnboundedReceiver<Posted>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Mmsc {
-    async fn start(reply: Reply) -> Self {
+    pub(crate) async fn start(reply: Reply) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, posted) = mpsc::unbounded_channel();
@@ -103,7 +103,7 @@ impl Mmsc {
         Self { address, posted, connections }
     }
 
-    fn gateway(&self, more: &str) -> Mm7Gateway {
+    pub(crate) fn gateway(&self, more: &str) -> Mm7Gateway {
         gateway(&settings_for(&format!("http://{}/mm7", self.address), more))
     }
 }
