@@ -26,6 +26,12 @@ pub enum ProblemCode {
     RequestTimeout,
     /// Somebody else changed the same thing.
     Conflict,
+    /// The `Idempotency-Key` is none.
+    BadIdempotencyKey,
+    /// The `Idempotency-Key` belongs to another request.
+    IdempotencyKeyReused,
+    /// The same request is being carried out.
+    RequestInProgress,
     /// The body is larger than allowed.
     BodyTooLarge,
     /// The body is of another type than JSON.
@@ -44,7 +50,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::Unauthorized,
@@ -54,6 +60,9 @@ impl ProblemCode {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::Conflict,
+        Self::BadIdempotencyKey,
+        Self::IdempotencyKeyReused,
+        Self::RequestInProgress,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
@@ -94,6 +103,9 @@ impl ProblemCode {
             Self::MethodNotAllowed => "Use one of the methods in the Allow header.",
             Self::RequestTimeout => "Send it again over a faster connection; nothing was changed.",
             Self::Conflict => "Read it again and repeat the change.",
+            Self::BadIdempotencyKey => "Send a key such as a UUID, a new one for each new request.",
+            Self::IdempotencyKeyReused => "Use a new key for a new request; repeat a request as it was.",
+            Self::RequestInProgress => "Send it again after the time in the Retry-After header.",
             Self::BodyTooLarge => "Give large media by content_url, or have api.max_body raised.",
             Self::UnsupportedMediaType => "Send JSON with `Content-Type: application/json`.",
             Self::InvalidRequest => "Correct the fields that errors names.",
@@ -117,6 +129,11 @@ impl ProblemCode {
             Self::MethodNotAllowed => ("method_not_allowed", 405, "The path does not take this method"),
             Self::RequestTimeout => ("request_timeout", 408, "The request did not arrive in time"),
             Self::Conflict => ("conflict", 409, "Changed by another request at the same time"),
+            Self::BadIdempotencyKey => ("bad_idempotency_key", 400, "The Idempotency-Key is none"),
+            Self::IdempotencyKeyReused => {
+                ("idempotency_key_reused", 422, "The Idempotency-Key belongs to another request")
+            }
+            Self::RequestInProgress => ("request_in_progress", 409, "The same request is being carried out"),
             Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
             Self::UnsupportedMediaType => {
                 ("unsupported_media_type", 415, "The body is of a type that is not taken")

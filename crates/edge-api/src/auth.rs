@@ -67,6 +67,11 @@ impl Caller {
         Err(Problem::new(ProblemCode::Forbidden, detail))
     }
 
+    /// Name of the key; empty where nobody needs one.
+    pub(crate) fn name(&self) -> &str {
+        self.0.as_ref().map_or("", |key| &key.name)
+    }
+
     /// True where the key names the origins it may use.
     pub(crate) fn has_origins(&self) -> bool {
         self.0.as_ref().is_some_and(|key| key.origins.is_some())

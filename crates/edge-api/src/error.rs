@@ -12,6 +12,13 @@ use mmsgw_engine::{Field, Refusal};
 #[derive(Debug)]
 pub(crate) struct Refused(Box<Problem>);
 
+impl Refused {
+    /// Whether it is a problem of that kind.
+    pub(crate) fn is(&self, code: ProblemCode) -> bool {
+        self.0.code == code
+    }
+}
+
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
         Self(Box::new(problem))
@@ -91,6 +98,10 @@ impl Places {
                 Problem::field(format!("{}/destination", self.send), FaultCode::NoRecipient, why)
             }
             Refusal::Conflict => Problem::new(ProblemCode::Conflict, why),
+            Refusal::KeyReused => Problem::new(ProblemCode::IdempotencyKeyReused, why),
+            Refusal::StillRunning { retry_after } => {
+                Problem::new(ProblemCode::RequestInProgress, why).retry_after(retry_after)
+            }
             Refusal::Overloaded { retry_after } => {
                 Problem::new(ProblemCode::Overloaded, why).retry_after(retry_after)
             }

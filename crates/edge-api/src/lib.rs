@@ -16,6 +16,7 @@ mod body;
 mod config;
 mod envelope;
 mod error;
+mod idempotency;
 mod key;
 mod media;
 mod messages;

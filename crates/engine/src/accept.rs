@@ -7,82 +7,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mmsgw_domain::{
-    Address, BlobRef, Code, Direction, Event, GroupName, Job, JobId, Message, MessageId, Part, PartContent,
-    PartId, Priority, QueueKind, Recipient, RecipientKind, RevisionId, State, Template, TemplateContent,
-    TemplateId, Timestamp, TransmitJob,
+    BlobRef, Code, Direction, Event, GroupName, Job, JobId, Message, MessageId, Part, PartContent, PartId,
+    Priority, QueueKind, Recipient, RecipientKind, RevisionId, State, Template, TemplateContent, TemplateId,
+    Timestamp, TransmitJob,
 };
 use mmsgw_store::{Batch, Lane, NewJob, Write};
 
+use crate::draft::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
 use crate::engine::{CLAIM_SLACK, Engine};
 use crate::group::{Group, count};
+use crate::idempotency::{Claim, KeptResult};
 use crate::refusal::{Field, Refusal};
-
-/// A template to be created.
-#[derive(Debug, Clone)]
-pub struct TemplateDraft {
-    /// All but the parts, whose list is empty here.
-    pub content: TemplateContent,
-    /// The parts.
-    pub parts: Vec<PartDraft>,
-}
-
-/// A change to a template.
-pub struct TemplateChange {
-    /// Sets the values that the application gave.
-    pub set: Box<dyn FnOnce(&mut TemplateContent) + Send>,
-    /// Whether the parts so far are dropped.
-    pub clear_parts: bool,
-    /// Parts to be appended.
-    pub parts: Vec<PartDraft>,
-}
-
-/// A part to be created.
-#[derive(Debug, Clone)]
-pub enum PartDraft {
-    /// A new part.
-    New {
-        /// File name.
-        name: String,
-        /// Media type.
-        content_type: String,
-        /// Content, or where it is.
-        content: DraftContent,
-    },
-    /// One that was created on its own.
-    Existing(PartId),
-}
-
-/// Content of a [`PartDraft`].
-#[derive(Debug, Clone)]
-pub enum DraftContent {
-    /// Text.
-    Text(String),
-    /// Octets.
-    Octets(Bytes),
-    /// A URL to fetch it from.
-    Url(String),
-}
-
-/// A message to be sent.
-#[derive(Debug, Clone, Default)]
-pub struct Submission {
-    /// Direct recipients.
-    pub to: Vec<Address>,
-    /// Recipients of a copy.
-    pub cc: Vec<Address>,
-    /// Recipients of a hidden copy.
-    pub bcc: Vec<Address>,
-    /// The group to carry it.
-    pub group: Option<GroupName>,
-    /// Priority.
-    pub priority: Option<Priority>,
-    /// The message it answers.
-    pub linked_id: Option<String>,
-    /// Another origin than the template's.
-    pub origin: Option<Address>,
-    /// Where to post events, besides the group's URLs.
-    pub events_url: Vec<String>,
-}
 
 impl Engine {
     /// Creates a template.
@@ -90,7 +25,24 @@ impl Engine {
     /// # Errors
     /// [`Refusal::Invalid`] where a part or a time is not acceptable.
     pub async fn create_template(&self, draft: TemplateDraft) -> Result<Template, Refusal> {
-        let (template, batch) = self.draft_template(draft).await?;
+        self.create_template_once(draft, None).await
+    }
+
+    /// The same, once for each claim.
+    ///
+    /// # Errors
+    /// As [`Engine::create_template`]; [`Refusal::Conflict`] where another took the claim over.
+    pub async fn create_template_once(
+        &self,
+        draft: TemplateDraft,
+        claim: Option<&Claim>,
+    ) -> Result<Template, Refusal> {
+        let id = claim.map_or_else(|| TemplateId::generate(self.now()), Claim::id);
+        let (template, mut batch) = self.draft_template(draft, id).await?;
+        if let Some(claim) = claim {
+            batch.push(Write::KeepRevision { id: template.revision, until: claim.until() });
+            batch.push(claim.closed(KeptResult::Template(template.revision)));
+        }
         self.store.commit(batch).await?;
         Ok(template)
     }
@@ -143,9 +95,21 @@ impl Engine {
     /// # Errors
     /// [`Refusal::Invalid`] where it is not acceptable.
     pub async fn create_part(&self, draft: PartDraft) -> Result<Part, Refusal> {
+        self.create_part_once(draft, None).await
+    }
+
+    /// The same, once for each claim.
+    ///
+    /// # Errors
+    /// As [`Engine::create_part`]; [`Refusal::Conflict`] where another took the claim over.
+    pub async fn create_part_once(&self, draft: PartDraft, claim: Option<&Claim>) -> Result<Part, Refusal> {
         let mut batch = Batch::new();
-        let part = self.make_part(0, draft, &mut batch).await?;
+        let mut part = self.make_part(0, draft, &mut batch).await?;
         let expires = self.now().after(self.settings.template_ttl);
+        if let Some(claim) = claim {
+            part.id = claim.id();
+            batch.push(claim.closed_until(KeptResult::Part, expires));
+        }
         batch.push(Write::Part { part: part.clone(), expires });
         self.store.commit(batch).await?;
         Ok(part)
@@ -160,10 +124,21 @@ impl Engine {
         template: TemplateId,
         submission: Submission,
     ) -> Result<(Message, Template), Refusal> {
+        self.submit_once(template, submission, None).await
+    }
+
+    /// The same, once for each claim.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`]; [`Refusal::Conflict`] where another took the claim over.
+    pub async fn submit_once(
+        &self,
+        template: TemplateId,
+        submission: Submission,
+        claim: Option<&Claim>,
+    ) -> Result<(Message, Template), Refusal> {
         let template = self.template(template).await?;
-        let (message, batch) = self.draft_message(&template, submission, Batch::new())?;
-        self.commit_message(&message, batch).await?;
-        self.note_claim(&template, &message);
+        let message = self.queue_message(&template, submission, claim, Batch::new()).await?;
         Ok((message, template))
     }
 
@@ -176,21 +151,55 @@ impl Engine {
         draft: TemplateDraft,
         submission: Submission,
     ) -> Result<(Message, Template), Refusal> {
-        let (template, batch) = self.draft_template(draft).await?;
-        let (message, batch) = self.draft_message(&template, submission, batch)?;
-        self.commit_message(&message, batch).await?;
-        self.note_claim(&template, &message);
+        self.submit_new_once(draft, submission, None).await
+    }
+
+    /// The same, once for each claim.
+    ///
+    /// # Errors
+    /// As [`Engine::submit_new`]; [`Refusal::Conflict`] where another took the claim over.
+    pub async fn submit_new_once(
+        &self,
+        draft: TemplateDraft,
+        submission: Submission,
+        claim: Option<&Claim>,
+    ) -> Result<(Message, Template), Refusal> {
+        let (template, batch) = self.draft_template(draft, TemplateId::generate(self.now())).await?;
+        let message = self.queue_message(&template, submission, claim, batch).await?;
         Ok((message, template))
     }
 
-    async fn draft_template(&self, draft: TemplateDraft) -> Result<(Template, Batch), Refusal> {
+    /// Makes a message and commits it with what `batch` holds already.
+    async fn queue_message(
+        &self,
+        template: &Template,
+        submission: Submission,
+        claim: Option<&Claim>,
+        batch: Batch,
+    ) -> Result<Message, Refusal> {
+        let id = claim.map_or_else(|| MessageId::generate(self.now()), Claim::id);
+        let (message, mut batch) = self.draft_message(template, submission, id, batch)?;
+        if let Some(claim) = claim {
+            batch.push(Write::KeepRevision { id: template.revision, until: claim.until() });
+            batch.push(claim.closed(KeptResult::Message(Box::new(message.clone()))));
+        }
+        self.commit_message(&message, batch).await?;
+        self.note_claim(template, &message);
+        Ok(message)
+    }
+
+    async fn draft_template(
+        &self,
+        draft: TemplateDraft,
+        id: TemplateId,
+    ) -> Result<(Template, Batch), Refusal> {
         let now = self.now();
         check_times(&draft.content, now)?;
         let mut batch = Batch::new();
         let mut content = draft.content;
         content.parts = self.make_parts(draft.parts, &mut batch).await?;
         self.arrange(&mut content.parts, 0)?;
-        let (id, revision) = (TemplateId::generate(now), RevisionId::generate(now));
+        let revision = RevisionId::generate(now);
         let template = Template { id, revision, created: now, expires: self.template_end(&content), content };
         self.claim_blobs(&template, self.keep_until(template.expires), &mut batch);
         batch.push(Write::Template { template: template.clone(), replaces: None });
@@ -285,12 +294,13 @@ impl Engine {
         &self,
         template: &Template,
         submission: Submission,
+        id: MessageId,
         mut batch: Batch,
     ) -> Result<(Message, Batch), Refusal> {
         let now = self.now();
         let group = self.pick_group(submission.group.as_ref())?;
         check_times(&template.content, now)?;
-        let mut message = self.new_message(template, &group, submission, now)?;
+        let mut message = Message { id, ..self.new_message(template, &group, submission, now)? };
         let scheduled = message.record(Event {
             sequence: 0,
             state: State::Scheduled,

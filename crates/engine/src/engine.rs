@@ -56,6 +56,10 @@ pub struct EngineSettings {
     pub max_waiting: u64,
     /// Callbacks in flight at once, per group.
     pub callback_window: usize,
+    /// How long a request is remembered by its idempotency key.
+    pub idempotency_ttl: Duration,
+    /// A request that was begun and not finished may be begun again after that.
+    pub idempotency_takeover: Duration,
     /// When a callback that was not taken is posted again.
     pub callback_retry: RetryPolicy,
     /// When a report that fits no message yet is looked at again.
@@ -79,6 +83,8 @@ impl Default for EngineSettings {
             cache_octets: 64 << 20,
             max_waiting: 5_000_000,
             callback_window: 256,
+            idempotency_ttl: Duration::from_secs(86_400),
+            idempotency_takeover: Duration::from_secs(60),
             callback_retry: RetryPolicy {
                 delays: secs(&[5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 72_000]),
                 max_tries: 12,

@@ -18,9 +18,11 @@ pub mod config;
 mod content;
 mod deliver;
 mod digest;
+mod draft;
 mod engine;
 mod gateway;
 mod group;
+mod idempotency;
 mod inbound;
 mod intake;
 mod notify;
@@ -33,8 +35,8 @@ mod sweep;
 mod turns;
 mod worker;
 
-pub use accept::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
 pub use content::{Content, ContentError};
+pub use draft::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
 pub use engine::{Engine, EngineParts, EngineSettings};
 pub use gateway::{
     Amendment, AmendmentKind, Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway,
@@ -42,5 +44,6 @@ pub use gateway::{
     Unreadable, Verdict,
 };
 pub use group::{Group, GroupCounts};
+pub use idempotency::{Claim, Claimed, Made, Repeatable};
 pub use refusal::{Field, Refusal};
 pub use report::Agreement;

@@ -33,6 +33,15 @@ pub enum Refusal {
     /// Somebody else changed it at the same time.
     #[error("changed by another request at the same time; read it and try again")]
     Conflict,
+    /// The idempotency key belongs to another request.
+    #[error("the Idempotency-Key was used for another request")]
+    KeyReused,
+    /// The same request, by its idempotency key, is being carried out.
+    #[error("a request with this Idempotency-Key is being carried out")]
+    StillRunning {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// Too much waits already.
     #[error("too many messages wait for this gateway; try again later")]
     Overloaded {

@@ -4,19 +4,23 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
 use mmsgw_contract::{MessageView, ProblemView, SendForm, SendRequest};
-use mmsgw_domain::{Message, Template};
-use mmsgw_engine::Submission;
+use mmsgw_domain::{Message, Template, TemplateId};
+use mmsgw_engine::{Claim, Submission};
 
 use crate::api::Api;
 use crate::auth::{Caller, Sender};
 use crate::body::JsonBody;
 use crate::error::{Places, Refused};
+use crate::idempotency::{Repetition, once};
 use crate::templates::{answer, id_in_path};
 
 /// Queues a message made from a template.
 #[utoipa::path(
     post, path = "/mmsgw/v1/mms/outbound/{id}", tag = "messages", request_body = SendForm,
-    params(("id" = String, Path, description = "The template's id")),
+    params(
+        ("id" = String, Path, description = "The template's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "A repetition with the same key is answered as the first request was"),
+    ),
     responses(
         (status = 202, description = "The message, durably queued", body = MessageView,
          headers(("Location" = String, description = "Where the message is"))),
@@ -28,10 +32,23 @@ pub(crate) async fn send_message(
     State(api): State<Api>,
     Sender(caller): Sender,
     Path(id): Path<String>,
+    repetition: Repetition,
     JsonBody(body): JsonBody,
 ) -> Result<Response, Refused> {
     let id = id_in_path(&id, "template")?;
     let request = SendRequest::read(&body, &api.rules, api.now())?;
+    let repeatable = repetition.of(&caller, &body);
+    drop(body);
+    once(&api, repeatable, |claim| send(api.clone(), caller, id, request, claim)).await
+}
+
+async fn send(
+    api: Api,
+    caller: Caller,
+    id: TemplateId,
+    request: SendRequest,
+    claim: Option<Claim>,
+) -> Result<Response, Refused> {
     let places = Places::default();
     let mut submission = submission(&api, &caller, request, places.send)?;
     if caller.has_origins() {
@@ -40,7 +57,7 @@ pub(crate) async fn send_message(
         // Stated, so that a change of the template at this moment cannot slip another origin in.
         submission.origin.get_or_insert(template.content.origin);
     }
-    let sent = api.engine.submit(id, submission).await;
+    let sent = api.engine.submit_once(id, submission, claim.as_ref()).await;
     let (message, template) = sent.map_err(|refusal| places.refused(refusal))?;
     Ok(message_answer(&api, &message, &template))
 }

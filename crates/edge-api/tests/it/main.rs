@@ -2,6 +2,7 @@
 
 mod access;
 mod hostile;
+mod idempotency;
 mod journeys;
 mod reports;
 mod world;

@@ -36,6 +36,10 @@ pub struct GeneralSection {
     pub callback_delays: Vec<Span>,
     /// Tries of a callback.
     pub callback_tries: u32,
+    /// How long a request is remembered by its `Idempotency-Key`.
+    pub idempotency_ttl: Span,
+    /// A request that was begun and not finished, because its process died, may be begun again after that.
+    pub idempotency_takeover: Span,
     /// Delays between the looks at a report that fits no message yet.
     pub report_delays: Vec<Span>,
     /// Looks at such a report.
@@ -58,6 +62,8 @@ impl Default for GeneralSection {
             callback_window: settings.callback_window,
             callback_delays: spans(&settings.callback_retry),
             callback_tries: settings.callback_retry.max_tries,
+            idempotency_ttl: Span(settings.idempotency_ttl),
+            idempotency_takeover: Span(settings.idempotency_takeover),
             report_delays: spans(&settings.report_retry),
             report_tries: settings.report_retry.max_tries,
         }
@@ -81,6 +87,8 @@ impl GeneralSection {
             cache_octets: self.media_cache.as_usize(),
             max_waiting: self.max_waiting,
             callback_window: self.callback_window.max(1),
+            idempotency_ttl: self.idempotency_ttl.0,
+            idempotency_takeover: self.idempotency_takeover.0,
             callback_retry: policy(&self.callback_delays, self.callback_tries),
             report_retry: policy(&self.report_delays, self.report_tries),
             ..EngineSettings::default()
