@@ -200,6 +200,8 @@ pub enum FaultCode {
     Disagrees,
     /// A message needs a number in at least one of its lists.
     NoRecipient,
+    /// The template needs a variable that is not given.
+    MissingVariable,
     /// There is no such gateway group.
     UnknownGateway,
     /// No gateway group is given and none is the default.
@@ -236,6 +238,7 @@ impl FaultCode {
             Self::Exclusive => "exclusive",
             Self::Disagrees => "disagrees",
             Self::NoRecipient => "no_recipient",
+            Self::MissingVariable => "missing_variable",
             Self::UnknownGateway => "unknown_gateway",
             Self::NoGateway => "no_gateway",
             Self::NotPermitted => "not_permitted",

@@ -27,7 +27,7 @@ mod view;
 pub use code::{FaultCode, ProblemCode};
 pub use forms::{
     CallbackAnswerForm, NumbersForm, OrderForm, PartForm, PartItem, ReportForm, SendForm, StatusForm,
-    TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm,
+    TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm, VariableForm,
 };
 pub use limits::{Limits, Rules};
 pub use media_type::{ContentTypes, type_by_name};

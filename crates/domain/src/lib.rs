@@ -21,12 +21,13 @@ mod retry;
 mod state;
 mod template;
 mod units;
+mod variables;
 
 pub use address::{Address, AddressError, AddressKind};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use event::Event;
 pub use gateway::{Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release};
-pub use id::{Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
+pub use id::{BatchId, Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
 pub use instance::{Heartbeat, InstanceHealth, InstanceRecord};
 pub use job::{
     AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue, QueueKind, ReportJob,
@@ -39,3 +40,4 @@ pub use retry::RetryPolicy;
 pub use state::{Code, State, summary};
 pub use template::{ChargedParty, ContentClass, MessageClass, Template, TemplateContent};
 pub use units::{ByteSize, Span, UnitError};
+pub use variables::{Variable, Variables};

@@ -53,6 +53,10 @@ pub struct LimitSettings {
     pub urls: usize,
     /// Characters of any other line of text.
     pub text: usize,
+    /// Variables of one message or template.
+    pub variables: usize,
+    /// Characters of a variable's value.
+    pub variable: usize,
     /// JSON values in one body.
     pub values: usize,
 }
@@ -134,15 +138,17 @@ impl Default for ApiSettings {
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        let Limits { numbers, parts, subject, name, url, urls, text, values } = Limits::default();
-        Self { numbers, parts, subject, name, url, urls, text, values }
+        let Limits { numbers, parts, subject, name, url, urls, text, variables, variable, values } =
+            Limits::default();
+        Self { numbers, parts, subject, name, url, urls, text, variables, variable, values }
     }
 }
 
 impl From<LimitSettings> for Limits {
     fn from(settings: LimitSettings) -> Self {
-        let LimitSettings { numbers, parts, subject, name, url, urls, text, values } = settings;
-        Self { numbers, parts, subject, name, url, urls, text, values }
+        let LimitSettings { numbers, parts, subject, name, url, urls, text, variables, variable, values } =
+            settings;
+        Self { numbers, parts, subject, name, url, urls, text, variables, variable, values }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use mmsgw_contract::{FaultCode, Problem, ProblemCode};
+use mmsgw_contract::{Fault, FaultCode, Problem, ProblemCode};
 use mmsgw_engine::{Field, Refusal};
 
 /// An answer that says no. Its body is written by the envelope, which knows the instance.
@@ -62,6 +62,8 @@ impl Places {
             Field::Parts => "/parts".to_owned(),
             Field::Part(index) => self.part(index),
             Field::PartUrl(index) => format!("{}/content_url", self.part(index)),
+            Field::Subject => "/subject".to_owned(),
+            Field::Variables => format!("{}/variables", self.send),
             Field::Recipients => format!("{}/destination", self.send),
             Field::EarliestDelivery if self.times => "/earliest_delivery".to_owned(),
             Field::LatestDelivery if self.times => "/latest_delivery".to_owned(),
@@ -91,6 +93,14 @@ impl Places {
             Refusal::Unknown(_) => Problem::new(ProblemCode::NotFound, why),
             Refusal::Invalid { field, .. } => {
                 Problem::field(self.pointer(field), FaultCode::NotAcceptable, why)
+            }
+            Refusal::MissingVariables(names) => {
+                let fault = |name: &String| Fault {
+                    pointer: format!("{}/variables/{name}", self.send),
+                    code: FaultCode::MissingVariable,
+                    detail: format!("the template needs the variable `{name}`, which has no default"),
+                };
+                Problem::invalid(names.iter().map(fault).collect())
             }
             Refusal::NoGroup => Problem::field(gateway(), FaultCode::NoGateway, why),
             Refusal::UnknownGroup(_) => Problem::field(gateway(), FaultCode::UnknownGateway, why),

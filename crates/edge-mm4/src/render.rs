@@ -80,6 +80,9 @@ impl Renderings {
 
     /// The body of `content`, from memory or encoded now.
     pub(crate) async fn body(&self, content: &Arc<Content>) -> Result<Body, RenderError> {
+        if content.personal {
+            return encode(Arc::clone(content)).await;
+        }
         let revision = content.revision();
         let cell = self.cell(revision);
         let made = cell.get_or_try_init(|| encode(Arc::clone(content))).await;

@@ -57,11 +57,17 @@ pub(crate) fn content(parts: Vec<(Part, Bytes)>) -> Content {
         drm: None,
         content_adaptation: None,
         can_redistribute: None,
+        defaults: mmsgw_domain::Variables::new(),
+        personal: false,
         subject: None,
         parts,
     };
     let (id, revision) = (TemplateId::generate(NOW), RevisionId::generate(NOW));
-    Content { template: Template { id, revision, created: NOW, expires: NOW, content }, bodies }
+    Content {
+        template: Template { id, revision, created: NOW, expires: NOW, content },
+        bodies,
+        personal: false,
+    }
 }
 
 pub(crate) fn message(recipients: &[&str]) -> Message {
@@ -87,6 +93,8 @@ pub(crate) fn message(recipients: &[&str]) -> Message {
         peer_ref: None,
         last_tran_id: None,
         ack_at_addr: None,
+        variables: mmsgw_domain::Variables::new(),
+        batch: None,
         carrier_ids: None,
         relay_server: None,
         ua_caps: None,

@@ -64,6 +64,9 @@ impl Renderer {
         if content.bodies.is_empty() {
             return Ok(None);
         }
+        if content.personal {
+            return self.render(content).map(|entity| Some(Arc::new(entity)));
+        }
         let revision = content.revision();
         let cell = self.cell(revision);
         let rendered = cell.get_or_try_init(async || self.render(content).map(Arc::new)).await;

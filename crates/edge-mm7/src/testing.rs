@@ -59,6 +59,8 @@ fn template_content(parts: Vec<Part>) -> TemplateContent {
         drm: None,
         content_adaptation: None,
         can_redistribute: None,
+        defaults: mmsgw_domain::Variables::new(),
+        personal: false,
         subject: None,
         parts,
     }
@@ -79,7 +81,11 @@ pub(crate) fn content(parts: &[(&str, &str, &[u8])]) -> Content {
         expires: now(),
         content: template_content(parts.iter().map(part).collect()),
     };
-    Content { template, bodies: parts.iter().map(|(_, _, body)| Bytes::copy_from_slice(body)).collect() }
+    Content {
+        template,
+        bodies: parts.iter().map(|(_, _, body)| Bytes::copy_from_slice(body)).collect(),
+        personal: false,
+    }
 }
 
 /// A message without any option to these addresses.
@@ -107,6 +113,8 @@ pub(crate) fn outbound(to: &[&str]) -> Outbound {
         peer_ref: None,
         last_tran_id: None,
         ack_at_addr: None,
+        variables: mmsgw_domain::Variables::new(),
+        batch: None,
         carrier_ids: None,
         relay_server: None,
         ua_caps: None,

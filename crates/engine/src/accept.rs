@@ -17,6 +17,7 @@ use crate::draft::{DraftContent, PartDraft, Submission, TemplateChange, Template
 use crate::engine::{CLAIM_SLACK, Engine};
 use crate::group::{Group, count};
 use crate::idempotency::{Claim, KeptResult};
+use crate::personal::is_personal;
 use crate::refusal::{Field, Refusal};
 
 impl Engine {
@@ -61,9 +62,11 @@ impl Engine {
         }
         let mut batch = Batch::new();
         let appended = self.make_parts(change.parts, &mut batch).await?;
+        self.check_personal(template.content.subject.as_deref(), &appended)?;
         let kept = template.content.parts.len();
         template.content.parts.extend(appended);
         self.arrange(&mut template.content.parts, kept)?;
+        template.content.personal = is_personal(&template.content);
         self.finish_template(&mut template, Some(before), batch).await
     }
 
@@ -198,7 +201,9 @@ impl Engine {
         let mut batch = Batch::new();
         let mut content = draft.content;
         content.parts = self.make_parts(draft.parts, &mut batch).await?;
+        self.check_personal(content.subject.as_deref(), &content.parts)?;
         self.arrange(&mut content.parts, 0)?;
+        content.personal = is_personal(&content);
         let revision = RevisionId::generate(now);
         let template = Template { id, revision, created: now, expires: self.template_end(&content), content };
         self.claim_blobs(&template, self.keep_until(template.expires), &mut batch);
@@ -300,6 +305,7 @@ impl Engine {
         let now = self.now();
         let group = self.pick_group(submission.group.as_ref())?;
         check_times(&template.content, now)?;
+        self.check_words(template, &submission.variables)?;
         let mut message = Message { id, ..self.new_message(template, &group, submission, now)? };
         let scheduled = message.record(Event {
             sequence: 0,
@@ -374,6 +380,8 @@ impl Engine {
             peer_ref: None,
             last_tran_id: None,
             ack_at_addr: None,
+            variables: submission.variables,
+            batch: None,
             carrier_ids: None,
             relay_server: None,
             ua_caps: None,

@@ -22,6 +22,8 @@ pub struct Content {
     pub template: Template,
     /// The octets, part by part in the template's order.
     pub bodies: Vec<Bytes>,
+    /// Whether it is one message's own, so that nobody needs to keep what is made of it.
+    pub personal: bool,
 }
 
 impl Content {
@@ -149,7 +151,7 @@ impl Engine {
         if !fetched.is_empty() {
             self.store.commit(fetched.with(Write::Revision(template.clone()))).await?;
         }
-        Ok(Arc::new(Content { template, bodies }))
+        Ok(Arc::new(Content { template, bodies, personal: false }))
     }
 
     /// The octets of a part, and where they are kept when they had to be fetched.

@@ -59,6 +59,13 @@ impl Engine {
             Err(ContentError::Store(error)) => return Err(error),
             Err(error) => return Ok((Some(Verdict::all(without_content(&error))), None)),
         };
+        let content = match self.personalised(message, content) {
+            Ok(content) => content,
+            Err(error) => {
+                let answer = Answer::own(Code::UNSUPPORTED, error.to_string());
+                return Ok((Some(Verdict::all(Delivery::Fail { answer })), None));
+            }
+        };
         group.pacer.turn().await;
         let outbound = self.outbound(message, content);
         let transaction = outbound.transaction_id.clone();

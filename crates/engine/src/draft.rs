@@ -1,7 +1,7 @@
 //! What applications ask for, before it is anything.
 
 use bytes::Bytes;
-use mmsgw_domain::{Address, GroupName, PartId, Priority, TemplateContent};
+use mmsgw_domain::{Address, GroupName, PartId, Priority, TemplateContent, Variables};
 
 /// A template to be created.
 #[derive(Debug, Clone)]
@@ -66,6 +66,8 @@ pub struct Submission {
     pub linked_id: Option<String>,
     /// Another origin than the template's.
     pub origin: Option<Address>,
+    /// Values of the template's variables, for all the numbers.
+    pub variables: Variables,
     /// Where to post events, besides the group's URLs.
     pub events_url: Vec<String>,
 }

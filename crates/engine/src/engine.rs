@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::content::ContentCache;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
+use crate::personal::Compiled;
 use crate::turns::Turns;
 
 /// A handle to the engine; clones share one.
@@ -56,6 +57,8 @@ pub struct EngineSettings {
     pub max_waiting: u64,
     /// Callbacks in flight at once, per group.
     pub callback_window: usize,
+    /// Most octets of a part that has variables in it, before and after they are put in.
+    pub max_personal_octets: usize,
     /// How long a request is remembered by its idempotency key.
     pub idempotency_ttl: Duration,
     /// A request that was begun and not finished may be begun again after that.
@@ -83,6 +86,7 @@ impl Default for EngineSettings {
             cache_octets: 64 << 20,
             max_waiting: 5_000_000,
             callback_window: 256,
+            max_personal_octets: 256 << 10,
             idempotency_ttl: Duration::from_secs(86_400),
             idempotency_takeover: Duration::from_secs(60),
             callback_retry: RetryPolicy {
@@ -106,6 +110,7 @@ pub struct Core {
     pub(crate) groups: Groups,
     pub(crate) cache: ContentCache,
     pub(crate) turns: Turns,
+    pub(crate) compiled: Compiled,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
     pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
 }
@@ -124,6 +129,7 @@ impl Engine {
         let EngineParts { store, blobs, clock, fetcher, notifier } = parts;
         let cache = ContentCache::new(settings.cache_octets);
         let (groups, claimed, turns) = (Groups::default(), Mutex::default(), Turns::default());
+        let compiled = Compiled::default();
         Self(Arc::new(Core {
             store,
             blobs,
@@ -134,6 +140,7 @@ impl Engine {
             groups,
             cache,
             turns,
+            compiled,
             claimed,
         }))
     }

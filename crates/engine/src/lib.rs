@@ -27,6 +27,7 @@ mod inbound;
 mod intake;
 mod notify;
 mod pace;
+mod personal;
 mod query;
 mod refusal;
 mod report;

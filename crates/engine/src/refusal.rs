@@ -21,6 +21,9 @@ pub enum Refusal {
         /// Why, for people.
         why: String,
     },
+    /// The template has variables for which there is no value.
+    #[error("no value is given for {}, and the template has no default", .0.join(", "))]
+    MissingVariables(Vec<String>),
     /// No gateway group is named and none is the default.
     #[error("no gateway is named, and no default gateway is configured")]
     NoGroup,
@@ -62,6 +65,10 @@ pub enum Field {
     Part(usize),
     /// The content URL of the part of that index.
     PartUrl(usize),
+    /// The subject.
+    Subject,
+    /// The variables taken together.
+    Variables,
     /// The recipients taken together.
     Recipients,
     /// `earliest_delivery`.

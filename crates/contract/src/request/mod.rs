@@ -4,6 +4,7 @@ mod part;
 mod report;
 mod send;
 mod template;
+mod variables;
 
 pub use part::{PartBody, PartRequest};
 pub use report::{CallbackAnswer, ReportRequest};

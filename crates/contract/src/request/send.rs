@@ -1,7 +1,8 @@
 //! Sending: to whom, through which gateway.
 
-use mmsgw_domain::{Address, GroupName, Priority, Timestamp};
+use mmsgw_domain::{Address, GroupName, Priority, Timestamp, Variables};
 
+use super::variables::variables;
 use crate::json::Json;
 use crate::reader::{At, Context, Object};
 use crate::scalar::{address, group, parse_address, text_line, url, word};
@@ -24,6 +25,8 @@ pub struct SendRequest {
     pub linked_id: Option<String>,
     /// Another origin than the template's.
     pub origin: Option<Address>,
+    /// Values of the template's variables, for all the numbers.
+    pub variables: Variables,
     /// Where events are posted to, besides the gateway's URLs.
     pub events_url: Vec<String>,
 }
@@ -55,6 +58,7 @@ impl SendRequest {
             priority: object.optional("priority", |json, at, context| word(json, at, context, &PRIORITIES)),
             linked_id: object.optional("linked_id", text_line),
             origin: object.optional("origin", address),
+            variables: object.optional("variables", variables).unwrap_or_default(),
             events_url: object.optional("events_url", urls).unwrap_or_default(),
         };
         if lists_are_good && request.is_to_nobody() {

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use mmsgw_domain::{Address, ChargedParty, ContentClass, MessageClass, TemplateContent, Timestamp};
+use mmsgw_domain::{
+    Address, ChargedParty, ContentClass, MessageClass, TemplateContent, Timestamp, Variables,
+};
 
+use super::variables::variables;
 use super::{PartRequest, SendRequest};
 use crate::json::Json;
 use crate::reader::{At, Context, Object};
@@ -72,6 +75,8 @@ pub struct TemplateValues {
     pub content_adaptation: Change<bool>,
     pub can_redistribute: Change<bool>,
     pub subject: Change<String>,
+    /// They replace those there are, all of them.
+    pub defaults: Change<Variables>,
 }
 
 impl TemplateValues {
@@ -90,6 +95,7 @@ impl TemplateValues {
             content_adaptation: object.change("content_adaptation", boolean),
             can_redistribute: object.change("can_redistribute", boolean),
             subject: object.change("subject", |j, at, c| line(j, at, c, c.rules.limits.subject)),
+            defaults: object.change("defaults", variables),
         }
     }
 
@@ -110,6 +116,11 @@ impl TemplateValues {
         self.content_adaptation.apply(&mut content.content_adaptation);
         self.can_redistribute.apply(&mut content.can_redistribute);
         self.subject.apply(&mut content.subject);
+        match self.defaults {
+            Change::Keep => {}
+            Change::Clear => content.defaults = Variables::new(),
+            Change::Set(defaults) => content.defaults = defaults,
+        }
     }
 }
 
@@ -219,6 +230,8 @@ fn empty(origin: Address) -> TemplateContent {
         drm: None,
         content_adaptation: None,
         can_redistribute: None,
+        defaults: Variables::new(),
+        personal: false,
         subject: None,
         parts: Vec::new(),
     }

@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
-use mmsgw_domain::{ChargedParty, ContentClass, MessageClass, Part, PartContent, Template, Timestamp};
+use mmsgw_domain::{
+    ChargedParty, ContentClass, MessageClass, Part, PartContent, Template, Timestamp, Variables,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Links;
+use crate::VariableForm;
 
 /// A template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,6 +47,10 @@ pub struct TemplateView<'a> {
     pub can_redistribute: Option<bool>,
     /// Subject.
     pub subject: Option<String>,
+    /// Values of variables where a message gives none.
+    #[serde(default)]
+    #[schema(value_type = std::collections::HashMap<String, VariableForm>)]
+    pub defaults: Variables,
     /// Its parts; SMIL first.
     #[schema(value_type = Vec<PartView>)]
     pub parts: Vec<PartView<'a>>,
@@ -68,6 +75,7 @@ impl<'a> TemplateView<'a> {
             content_adaptation: content.content_adaptation,
             can_redistribute: content.can_redistribute,
             subject: content.subject.clone(),
+            defaults: content.defaults.clone(),
             parts: content.parts.iter().map(|part| PartView::of(part, links)).collect(),
         }
     }

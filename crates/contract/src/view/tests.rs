@@ -40,6 +40,8 @@ fn template() -> Template {
         drm: Some(false),
         content_adaptation: None,
         can_redistribute: None,
+        defaults: mmsgw_domain::Variables::new(),
+        personal: false,
         subject: Some("Hi".into()),
         parts: vec![
             part(1, "a.txt", "text/plain", PartContent::Text("hello".into())),
@@ -100,6 +102,8 @@ fn message() -> Message {
         peer_ref: Some("peer-1".into()),
         last_tran_id: None,
         ack_at_addr: None,
+        variables: mmsgw_domain::Variables::new(),
+        batch: None,
         carrier_ids: None,
         relay_server: None,
         ua_caps: None,

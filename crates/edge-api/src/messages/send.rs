@@ -83,6 +83,7 @@ pub(crate) fn submission(
         priority: request.priority,
         linked_id: request.linked_id,
         origin: request.origin,
+        variables: request.variables,
         events_url: request.events_url,
     })
 }

@@ -214,3 +214,26 @@ async fn the_listener_serves_until_it_is_drained() {
     let open = ApiSettings { listen: "0.0.0.0:0".parse().unwrap(), ..settings };
     assert!(serve(world.router.clone(), &open, &Drain::new()).await.is_err(), "no key, no open door");
 }
+
+#[tokio::test]
+async fn a_missing_variable_is_named_and_a_broken_template_says_where() {
+    let world = World::new();
+    let mut body = template();
+    body["subject"] = json!("Hi {{ name }}");
+    body["defaults"] = json!({"city": "Rome"});
+    body["parts"][0]["content"] = json!("In {{ city }} at {{ hour }}");
+    let id = world.post("/mmsgw/v1/mms", &body).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let path = format!("/mmsgw/v1/mms/outbound/{id}");
+    let mut send = json!({"destination": "+15555550101", "variables": {"name": "Ann"}});
+    let refused = world.post(&path, &send).await;
+    assert_eq!(refused.problem(422, "invalid_request"), ["/variables/hour"]);
+    assert_eq!(refused.json()["errors"][0]["code"], "missing_variable");
+    send["variables"]["hour"] = json!(8);
+    let message = world.post(&path, &send).await.expect(202);
+    assert_eq!(message["variables"], send["variables"]);
+    assert_eq!(message["template"]["subject"], "Hi {{ name }}");
+    body["parts"][0]["content"] = json!("In\n{{ city");
+    let refused = world.post("/mmsgw/v1/mms", &body).await;
+    assert_eq!(refused.problem(422, "invalid_request"), ["/parts/0"]);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("line 2"), "{}", refused.json());
+}

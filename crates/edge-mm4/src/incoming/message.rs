@@ -169,6 +169,8 @@ fn template(req: &ForwardReq, origin: Address) -> TemplateContent {
         drm: req.drm_content,
         content_adaptation: req.adaptation_allowed,
         can_redistribute: None,
+        defaults: mmsgw_domain::Variables::new(),
+        personal: false,
         subject: req.subject.as_deref().and_then(subject),
         parts: Vec::new(),
     }

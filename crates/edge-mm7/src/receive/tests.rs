@@ -349,6 +349,7 @@ async fn a_message_goes_out_and_its_reports_come_back() {
         priority: None,
         linked_id: None,
         origin: None,
+        variables: mmsgw_domain::Variables::new(),
         events_url: Vec::new(),
     };
     let draft = TemplateDraft { content, parts: vec![part] };

@@ -220,6 +220,8 @@ fn nothing_said(origin: Address) -> TemplateContent {
         drm: None,
         content_adaptation: None,
         can_redistribute: None,
+        defaults: mmsgw_domain::Variables::new(),
+        personal: false,
         subject: None,
         parts: Vec::new(),
     }

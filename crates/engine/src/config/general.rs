@@ -36,6 +36,8 @@ pub struct GeneralSection {
     pub callback_delays: Vec<Span>,
     /// Tries of a callback.
     pub callback_tries: u32,
+    /// Most octets of a part that has variables in it, before and after they are put in.
+    pub max_personal_size: ByteSize,
     /// How long a request is remembered by its `Idempotency-Key`.
     pub idempotency_ttl: Span,
     /// A request that was begun and not finished, because its process died, may be begun again after that.
@@ -62,6 +64,7 @@ impl Default for GeneralSection {
             callback_window: settings.callback_window,
             callback_delays: spans(&settings.callback_retry),
             callback_tries: settings.callback_retry.max_tries,
+            max_personal_size: ByteSize(settings.max_personal_octets as u64),
             idempotency_ttl: Span(settings.idempotency_ttl),
             idempotency_takeover: Span(settings.idempotency_takeover),
             report_delays: spans(&settings.report_retry),
@@ -87,6 +90,7 @@ impl GeneralSection {
             cache_octets: self.media_cache.as_usize(),
             max_waiting: self.max_waiting,
             callback_window: self.callback_window.max(1),
+            max_personal_octets: self.max_personal_size.as_usize(),
             idempotency_ttl: self.idempotency_ttl.0,
             idempotency_takeover: self.idempotency_takeover.0,
             callback_retry: policy(&self.callback_delays, self.callback_tries),

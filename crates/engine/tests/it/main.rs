@@ -6,5 +6,6 @@ mod content;
 mod delivery;
 mod inbound;
 mod isolation;
+mod personal;
 mod reports;
 mod rig;

@@ -188,6 +188,7 @@ pub(crate) fn group_settings(name: &str) -> GroupSettings {
             reply_applic_id: None,
             aux_applic_info: None,
         },
+        amends: true,
         queue_by_priority: false,
         max_age: Duration::from_secs(3600),
     }
@@ -213,6 +214,8 @@ pub(crate) fn template_with(content: DraftContent) -> TemplateDraft {
             drm: None,
             content_adaptation: None,
             can_redistribute: None,
+            defaults: mmsgw_domain::Variables::new(),
+            personal: false,
             subject: Some("hi".into()),
             parts: vec![],
         },

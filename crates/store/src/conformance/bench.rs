@@ -130,6 +130,8 @@ impl Bench {
             peer_ref: None,
             last_tran_id: None,
             ack_at_addr: None,
+            variables: mmsgw_domain::Variables::new(),
+            batch: None,
             carrier_ids: None,
             relay_server: None,
             ua_caps: None,
@@ -159,6 +161,8 @@ impl Bench {
             drm: None,
             content_adaptation: None,
             can_redistribute: None,
+            defaults: mmsgw_domain::Variables::new(),
+            personal: false,
             subject: Some("Grüße".to_owned()),
             parts: vec![self.new_part()],
         };

@@ -142,6 +142,8 @@ fn a_request_with_every_header_comes_through() {
             drm: Some(true),
             content_adaptation: Some(false),
             can_redistribute: None,
+            defaults: mmsgw_domain::Variables::new(),
+            personal: false,
             subject: Some("Grüße".into()),
             parts: vec![],
         },
