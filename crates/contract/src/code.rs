@@ -32,6 +32,8 @@ pub enum ProblemCode {
     IdempotencyKeyReused,
     /// The same request is being carried out.
     RequestInProgress,
+    /// The batch was cancelled.
+    BatchCancelled,
     /// The body is larger than allowed.
     BodyTooLarge,
     /// The body is of another type than JSON.
@@ -50,7 +52,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::Unauthorized,
@@ -63,6 +65,7 @@ impl ProblemCode {
         Self::BadIdempotencyKey,
         Self::IdempotencyKeyReused,
         Self::RequestInProgress,
+        Self::BatchCancelled,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
@@ -106,8 +109,11 @@ impl ProblemCode {
             Self::BadIdempotencyKey => "Send a key such as a UUID, a new one for each new request.",
             Self::IdempotencyKeyReused => "Use a new key for a new request; repeat a request as it was.",
             Self::RequestInProgress => "Send it again after the time in the Retry-After header.",
+            Self::BatchCancelled => "Begin another batch under another Idempotency-Key.",
             Self::BodyTooLarge => "Give large media by content_url, or have api.max_body raised.",
-            Self::UnsupportedMediaType => "Send JSON with `Content-Type: application/json`.",
+            Self::UnsupportedMediaType => {
+                "Send JSON with `Content-Type: application/json`; a batch also as application/x-ndjson."
+            }
             Self::InvalidRequest => "Correct the fields that errors names.",
             Self::Overloaded => "Send the request again after the time in the Retry-After header.",
             Self::Internal => "Report the instance to the operator, who finds it in the log.",
@@ -134,6 +140,7 @@ impl ProblemCode {
                 ("idempotency_key_reused", 422, "The Idempotency-Key belongs to another request")
             }
             Self::RequestInProgress => ("request_in_progress", 409, "The same request is being carried out"),
+            Self::BatchCancelled => ("batch_cancelled", 409, "The batch was cancelled"),
             Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
             Self::UnsupportedMediaType => {
                 ("unsupported_media_type", 415, "The body is of a type that is not taken")

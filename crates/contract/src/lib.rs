@@ -37,6 +37,6 @@ pub use request::{
     TemplateRequest, TemplateValues,
 };
 pub use view::{
-    EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, RecipientView, StateWord,
-    TemplateView,
+    BatchView, EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, RecipientView,
+    RefusedLineView, RefusedLinesView, StateWord, TemplateView,
 };

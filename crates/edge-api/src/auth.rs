@@ -11,6 +11,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use mmsgw_contract::{FaultCode, Problem, ProblemCode};
 use mmsgw_domain::{Address, Direction, GroupName, Message, Template};
+use mmsgw_engine::BulkStatus;
 
 use crate::api::Api;
 use crate::config::{KeySettings, Scope};
@@ -114,6 +115,12 @@ impl Caller {
         };
         let sees = ours && self.owns_group(&message.group);
         if sees { Ok(()) } else { Err(Problem::new(ProblemCode::NotFound, "there is no such message")) }
+    }
+
+    /// Hides a batch that is not the caller's.
+    pub(crate) fn may_see_batch(&self, batch: &BulkStatus) -> Result<(), Problem> {
+        let sees = self.owns_origin(&batch.origin) && self.owns_group(&batch.group);
+        if sees { Ok(()) } else { Err(Problem::new(ProblemCode::NotFound, "there is no such batch")) }
     }
 
     fn owns_origin(&self, origin: &Address) -> bool {

@@ -20,6 +20,8 @@ pub struct ApiSettings {
     pub public_url: Option<Url>,
     /// Largest body of a request.
     pub max_body: ByteSize,
+    /// Largest line of a batch; a batch as a whole has no limit.
+    pub max_line: ByteSize,
     /// Time to receive the body of a request, and the same time again to answer it.
     pub request_timeout: Span,
     /// Most connections at a time.
@@ -126,6 +128,7 @@ impl Default for ApiSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             public_url: None,
             max_body: ByteSize(30_000_000),
+            max_line: ByteSize(64 << 10),
             request_timeout: Span::secs(30),
             max_connections: 4_096,
             content_types: ContentTypes::DEFAULT.iter().map(|kind| (*kind).to_owned()).collect(),
@@ -175,6 +178,7 @@ impl ApiSettings {
     fn check_limits(&self) -> Result<(), SettingsError> {
         let zero = [
             ("max_body", self.max_body.0 == 0),
+            ("max_line", self.max_line.0 == 0),
             ("request_timeout", self.request_timeout.0.is_zero()),
             ("max_connections", self.max_connections == 0),
             ("limits.numbers", self.limits.numbers == 0),

@@ -6,13 +6,27 @@ use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use mmsgw_contract::{Fault, FaultCode, Problem, ProblemCode};
-use mmsgw_engine::{Field, Refusal};
+use mmsgw_engine::{Field, LineFault, Refusal};
 
 /// An answer that says no. Its body is written by the envelope, which knows the instance.
 #[derive(Debug)]
 pub(crate) struct Refused(Box<Problem>);
 
 impl Refused {
+    /// What it says of a line of a batch.
+    pub(crate) fn line_fault(self) -> LineFault {
+        let Problem { code, detail, errors, .. } = *self.0;
+        let first = errors.into_iter().next();
+        first.map_or_else(
+            || LineFault { code: code.name().to_owned(), pointer: String::new(), detail: detail.clone() },
+            |fault| LineFault {
+                code: fault.code.name().to_owned(),
+                pointer: fault.pointer,
+                detail: fault.detail,
+            },
+        )
+    }
+
     /// Whether it is a problem of that kind.
     pub(crate) fn is(&self, code: ProblemCode) -> bool {
         self.0.code == code
@@ -112,6 +126,7 @@ impl Places {
             Refusal::StillRunning { retry_after } => {
                 Problem::new(ProblemCode::RequestInProgress, why).retry_after(retry_after)
             }
+            Refusal::BulkCancelled => Problem::new(ProblemCode::BatchCancelled, why),
             Refusal::Overloaded { retry_after } => {
                 Problem::new(ProblemCode::Overloaded, why).retry_after(retry_after)
             }

@@ -55,6 +55,11 @@ fn read_key(value: &HeaderValue) -> Result<String, Problem> {
 }
 
 impl Repetition {
+    /// The key's first half of the truth: a request whose body comes as a stream, told apart by its lines later.
+    pub(crate) fn of_stream(self, caller: &Caller) -> Option<Repeatable> {
+        self.of(caller, b"")
+    }
+
     /// The request as the engine knows it; none where it has no key.
     pub(crate) fn of(self, caller: &Caller, body: &[u8]) -> Option<Repeatable> {
         let key = self.key?;
@@ -109,7 +114,8 @@ fn again(api: &Api, made: &Made) -> Response {
             answer(StatusCode::CREATED, Some(location), &PartView::of(part, &api.links))
         }
         Made::Message(message, template) => message_answer(api, message, template),
-        Made::Nothing => {
+        // The route of a batch never comes here.
+        Made::Batch(_) | Made::Nothing => {
             let mut nothing = Response::default();
             *nothing.status_mut() = StatusCode::NO_CONTENT;
             nothing

@@ -12,6 +12,7 @@
 
 mod api;
 mod auth;
+mod batches;
 mod body;
 mod config;
 mod envelope;

@@ -287,7 +287,7 @@ impl Engine {
         Ok(())
     }
 
-    fn claim_blobs(&self, template: &Template, until: Timestamp, batch: &mut Batch) {
+    pub(crate) fn claim_blobs(&self, template: &Template, until: Timestamp, batch: &mut Batch) {
         for part in &template.content.parts {
             if let PartContent::Blob(blob) = &part.content {
                 batch.push(Write::KeepBlob { digest: blob.digest, until });
@@ -302,11 +302,27 @@ impl Engine {
         id: MessageId,
         mut batch: Batch,
     ) -> Result<(Message, Batch), Refusal> {
-        let now = self.now();
         let group = self.pick_group(submission.group.as_ref())?;
-        check_times(&template.content, now)?;
+        check_times(&template.content, self.now())?;
+        let (message, scheduled) = self.make_message(template, &group, submission, id)?;
+        self.claim_revision(template, &message, &mut batch);
+        self.queue_callbacks(&message, &scheduled, &mut batch);
+        batch.push(transmit(&group, &message, template, lane(&group, message.priority)));
+        batch.push(Write::NewMessage(message.clone()));
+        Ok((message, batch))
+    }
+
+    /// A message, and the event with which it begins.
+    pub(crate) fn make_message(
+        &self,
+        template: &Template,
+        group: &Group,
+        submission: Submission,
+        id: MessageId,
+    ) -> Result<(Message, Event), Refusal> {
+        let now = self.now();
         self.check_words(template, &submission.variables)?;
-        let mut message = Message { id, ..self.new_message(template, &group, submission, now)? };
+        let mut message = Message { id, ..self.new_message(template, group, submission, now)? };
         let scheduled = message.record(Event {
             sequence: 0,
             state: State::Scheduled,
@@ -317,20 +333,10 @@ impl Engine {
             instance: None,
             destinations: Vec::new(),
         });
-        self.claim_revision(template, &message, &mut batch);
-        self.queue_callbacks(&message, &scheduled, &mut batch);
-        batch.push(Write::Enqueue(NewJob {
-            id: JobId::generate(now),
-            queue: group.queue(QueueKind::Tx),
-            lane: lane(&group, message.priority),
-            due: template.content.earliest_delivery.unwrap_or(now).max(now),
-            job: Job::TransmitV1(TransmitJob { message: message.id }),
-        }));
-        batch.push(Write::NewMessage(message.clone()));
-        Ok((message, batch))
+        Ok((message, scheduled))
     }
 
-    fn pick_group(&self, wanted: Option<&GroupName>) -> Result<Arc<Group>, Refusal> {
+    pub(crate) fn pick_group(&self, wanted: Option<&GroupName>) -> Result<Arc<Group>, Refusal> {
         let name = wanted.or(self.settings.default_group.as_ref()).ok_or(Refusal::NoGroup)?;
         let group = self.groups.find(name).ok_or_else(|| Refusal::UnknownGroup(name.clone()))?;
         if group.waiting.load(Ordering::Relaxed) >= self.settings.max_waiting {
@@ -461,6 +467,17 @@ impl Engine {
 /// Claims remembered; forgetting them only costs a repeated claim.
 const MAX_CLAIMS: usize = 10_000;
 
+/// The job that hands a message to the carrier.
+pub(crate) fn transmit(group: &Group, message: &Message, template: &Template, lane: Lane) -> Write {
+    Write::Enqueue(NewJob {
+        id: JobId::generate(message.created),
+        queue: group.queue(QueueKind::Tx),
+        lane,
+        due: template.content.earliest_delivery.unwrap_or(message.created).max(message.created),
+        job: Job::TransmitV1(TransmitJob { message: message.id }),
+    })
+}
+
 fn lane(group: &Group, priority: Option<Priority>) -> Lane {
     match priority {
         Some(Priority::High) if group.settings.queue_by_priority => Lane::Express,
@@ -470,13 +487,13 @@ fn lane(group: &Group, priority: Option<Priority>) -> Lane {
 }
 
 /// When an unsent message expires: what the template says, or the group's patience.
-fn deadline(content: &TemplateContent, max_age: Duration, now: Timestamp) -> Timestamp {
+pub(crate) fn deadline(content: &TemplateContent, max_age: Duration, now: Timestamp) -> Timestamp {
     let begin = content.earliest_delivery.unwrap_or(now).max(now);
     let own = [content.expire_after.map(|span| begin.after(span)), content.latest_delivery];
     own.into_iter().flatten().min().unwrap_or_else(|| begin.after(max_age))
 }
 
-fn check_times(content: &TemplateContent, now: Timestamp) -> Result<(), Refusal> {
+pub(crate) fn check_times(content: &TemplateContent, now: Timestamp) -> Result<(), Refusal> {
     if content.latest_delivery.is_some_and(|latest| latest <= now) {
         return Err(Refusal::invalid(Field::LatestDelivery, "latest_delivery lies in the past"));
     }

@@ -33,6 +33,10 @@ impl Engine {
         let Some(message) = self.store.message(id).await? else {
             return self.settle_without_message(lease).await;
         };
+        if self.is_bulk_cancelled(&message).await? {
+            drop(slot);
+            return self.end_withdrawn(message, gateway.instance(), lease).await;
+        }
         let (verdict, transaction) = self.attempt(group, gateway, &message).await?;
         drop(slot);
         let settlement =

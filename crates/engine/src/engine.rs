@@ -8,6 +8,7 @@ use mmsgw_domain::{Clock, GroupName, RetryPolicy, Timestamp};
 use mmsgw_store::{BlobStore, Store};
 use parking_lot::Mutex;
 
+use crate::bulk::Bulks;
 use crate::content::ContentCache;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
@@ -59,6 +60,8 @@ pub struct EngineSettings {
     pub callback_window: usize,
     /// Most octets of a part that has variables in it, before and after they are put in.
     pub max_personal_octets: usize,
+    /// Refused lines of a bulk order that are kept.
+    pub refused_lines: u64,
     /// How long a request is remembered by its idempotency key.
     pub idempotency_ttl: Duration,
     /// A request that was begun and not finished may be begun again after that.
@@ -87,6 +90,7 @@ impl Default for EngineSettings {
             max_waiting: 5_000_000,
             callback_window: 256,
             max_personal_octets: 256 << 10,
+            refused_lines: 10_000,
             idempotency_ttl: Duration::from_secs(86_400),
             idempotency_takeover: Duration::from_secs(60),
             callback_retry: RetryPolicy {
@@ -111,6 +115,7 @@ pub struct Core {
     pub(crate) cache: ContentCache,
     pub(crate) turns: Turns,
     pub(crate) compiled: Compiled,
+    pub(crate) bulks: Bulks,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
     pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
 }
@@ -129,7 +134,7 @@ impl Engine {
         let EngineParts { store, blobs, clock, fetcher, notifier } = parts;
         let cache = ContentCache::new(settings.cache_octets);
         let (groups, claimed, turns) = (Groups::default(), Mutex::default(), Turns::default());
-        let compiled = Compiled::default();
+        let (compiled, bulks) = (Compiled::default(), Bulks::default());
         Self(Arc::new(Core {
             store,
             blobs,
@@ -141,6 +146,7 @@ impl Engine {
             cache,
             turns,
             compiled,
+            bulks,
             claimed,
         }))
     }

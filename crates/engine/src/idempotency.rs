@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use mmsgw_domain::{Digest, Id, Message, MessageId, Part, RevisionId, Template, Timestamp};
+use mmsgw_domain::{BatchId, Digest, Id, Message, MessageId, Part, RevisionId, Template, Timestamp};
 use mmsgw_store::{Batch, Record, RecordKey, RecordKind, StoreError, Write};
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,8 @@ pub enum Made {
     Part(Part),
     /// A message, with the revision that it was made from.
     Message(Box<Message>, Template),
+    /// A bulk order, which can be gone on with.
+    Batch(BatchId),
     /// Nothing that has an id.
     Nothing,
 }
@@ -77,6 +79,8 @@ pub(crate) enum KeptResult {
     Part,
     /// The message as it was made.
     Message(Box<Message>),
+    /// The bulk order whose id was claimed.
+    Batch,
     /// Nothing that has an id.
     Nothing,
 }
@@ -195,6 +199,7 @@ impl Engine {
     async fn outcome(&self, id: MessageId, result: KeptResult) -> Result<Option<Made>, Refusal> {
         Ok(match result {
             KeptResult::Nothing => Some(Made::Nothing),
+            KeptResult::Batch => Id::from_slice(id.as_bytes()).map(Made::Batch),
             KeptResult::Template(revision) => self.store.revision(revision).await?.map(Made::Template),
             KeptResult::Message(message) => {
                 self.store.revision(message.revision).await?.map(|template| Made::Message(message, template))

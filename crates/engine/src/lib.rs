@@ -14,6 +14,7 @@
 //! by `inbound`, told by `notify`, and what goes back to the carrier waits as EV jobs for `report`.
 
 mod accept;
+mod bulk;
 pub mod config;
 mod content;
 mod deliver;
@@ -34,8 +35,10 @@ mod report;
 mod settle;
 mod sweep;
 mod turns;
+mod withdraw;
 mod worker;
 
+pub use bulk::{Bulk, BulkDraft, BulkState, BulkStatus, Line, LineFault, RefusedLine};
 pub use content::{Content, ContentError};
 pub use draft::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
 pub use engine::{Engine, EngineParts, EngineSettings};

@@ -45,6 +45,9 @@ pub enum Refusal {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The bulk order was withdrawn.
+    #[error("the batch was cancelled; start another one")]
+    BulkCancelled,
     /// Too much waits already.
     #[error("too many messages wait for this gateway; try again later")]
     Overloaded {

@@ -105,12 +105,15 @@ pub(crate) struct Change<'a> {
     engine: &'a Engine,
     now: Timestamp,
     message: Message,
+    /// What it was before.
+    before: Option<State>,
     batch: Batch,
 }
 
 impl<'a> Change<'a> {
     pub(crate) fn new(engine: &'a Engine, message: &Message) -> Self {
-        Self { engine, now: engine.now(), message: message.clone(), batch: Batch::new() }
+        let (message, before) = (message.clone(), message.state());
+        Self { engine, now: engine.now(), message, before, batch: Batch::new() }
     }
 
     /// Records an event and queues its callbacks.
@@ -138,6 +141,7 @@ impl<'a> Change<'a> {
         self.message.expires = (!self.message.is_unsent()).then(|| lasting.max(self.message.deadline));
         self.message.version += 1;
         self.batch.push(write);
+        self.batch.extend(self.engine.tallied(&self.message, self.before));
         self.batch.push(Write::ChangedMessage(self.message));
         self.batch
     }

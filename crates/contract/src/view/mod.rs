@@ -1,5 +1,6 @@
 //! What the API answers and posts. Every field is always there; what is not known is `null`.
 
+mod batch;
 mod event;
 mod links;
 mod message;
@@ -7,6 +8,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 
+pub use batch::{BatchView, RefusedLineView, RefusedLinesView};
 pub use event::{EventCallback, EventView, StateWord};
 pub use links::{Links, MEDIA_PATH};
 pub use message::{MessageView, RecipientView};

@@ -38,6 +38,8 @@ pub struct GeneralSection {
     pub callback_tries: u32,
     /// Most octets of a part that has variables in it, before and after they are put in.
     pub max_personal_size: ByteSize,
+    /// Refused lines of a batch that are kept to be looked at.
+    pub refused_lines: u64,
     /// How long a request is remembered by its `Idempotency-Key`.
     pub idempotency_ttl: Span,
     /// A request that was begun and not finished, because its process died, may be begun again after that.
@@ -65,6 +67,7 @@ impl Default for GeneralSection {
             callback_delays: spans(&settings.callback_retry),
             callback_tries: settings.callback_retry.max_tries,
             max_personal_size: ByteSize(settings.max_personal_octets as u64),
+            refused_lines: settings.refused_lines,
             idempotency_ttl: Span(settings.idempotency_ttl),
             idempotency_takeover: Span(settings.idempotency_takeover),
             report_delays: spans(&settings.report_retry),
@@ -91,6 +94,7 @@ impl GeneralSection {
             max_waiting: self.max_waiting,
             callback_window: self.callback_window.max(1),
             max_personal_octets: self.max_personal_size.as_usize(),
+            refused_lines: self.refused_lines,
             idempotency_ttl: self.idempotency_ttl.0,
             idempotency_takeover: self.idempotency_takeover.0,
             callback_retry: policy(&self.callback_delays, self.callback_tries),
