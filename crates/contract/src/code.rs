@@ -34,6 +34,12 @@ pub enum ProblemCode {
     RequestInProgress,
     /// The batch was cancelled.
     BatchCancelled,
+    /// The message has come to an end.
+    TooLate,
+    /// The carrier has the message and its protocol cannot change that.
+    NotAmendable,
+    /// The message is being handed to the carrier.
+    BeingSent,
     /// The body is larger than allowed.
     BodyTooLarge,
     /// The body is of another type than JSON.
@@ -52,7 +58,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::Unauthorized,
@@ -66,6 +72,9 @@ impl ProblemCode {
         Self::IdempotencyKeyReused,
         Self::RequestInProgress,
         Self::BatchCancelled,
+        Self::TooLate,
+        Self::NotAmendable,
+        Self::BeingSent,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
@@ -110,6 +119,11 @@ impl ProblemCode {
             Self::IdempotencyKeyReused => "Use a new key for a new request; repeat a request as it was.",
             Self::RequestInProgress => "Send it again after the time in the Retry-After header.",
             Self::BatchCancelled => "Begin another batch under another Idempotency-Key.",
+            Self::TooLate => "Look at the message: its numbers tell how each of them ended.",
+            Self::NotAmendable => {
+                "Nothing can be done: only messages sent over MM7 can be changed at the carrier."
+            }
+            Self::BeingSent => "Send the request again after the time in the Retry-After header.",
             Self::BodyTooLarge => "Give large media by content_url, or have api.max_body raised.",
             Self::UnsupportedMediaType => {
                 "Send JSON with `Content-Type: application/json`; a batch also as application/x-ndjson."
@@ -141,6 +155,11 @@ impl ProblemCode {
             }
             Self::RequestInProgress => ("request_in_progress", 409, "The same request is being carried out"),
             Self::BatchCancelled => ("batch_cancelled", 409, "The batch was cancelled"),
+            Self::TooLate => ("too_late", 409, "The message has come to an end"),
+            Self::NotAmendable => {
+                ("not_amendable", 409, "The carrier has the message and cannot give it back")
+            }
+            Self::BeingSent => ("being_sent", 409, "The message is being handed to the carrier"),
             Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
             Self::UnsupportedMediaType => {
                 ("unsupported_media_type", 415, "The body is of a type that is not taken")

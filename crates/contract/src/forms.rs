@@ -156,6 +156,20 @@ pub struct SendForm {
     pub events_url: Option<UrlsForm>,
 }
 
+/// Body of `PUT /mmsgw/v1/mms/outbound/<id>`. An empty object brings a message up to its template's latest revision.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = ReplaceRequest)]
+pub struct ReplaceForm {
+    /// The id of the template whose latest revision takes the place of the content; the message's own if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Values of its variables; those of the message if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashMap<String, VariableForm>>)]
+    pub variables: Option<Variables>,
+}
+
 /// Numbers: E.164 with or without `+`, short codes, mail addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]

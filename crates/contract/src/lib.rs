@@ -26,15 +26,15 @@ mod view;
 
 pub use code::{FaultCode, ProblemCode};
 pub use forms::{
-    CallbackAnswerForm, NumbersForm, OrderForm, PartForm, PartItem, ReportForm, SendForm, StatusForm,
-    TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm, VariableForm,
+    CallbackAnswerForm, NumbersForm, OrderForm, PartForm, PartItem, ReplaceForm, ReportForm, SendForm,
+    StatusForm, TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm, VariableForm,
 };
 pub use limits::{Limits, Rules};
 pub use media_type::{ContentTypes, type_by_name};
 pub use problem::{Fault, Problem, ProblemView};
 pub use request::{
-    CallbackAnswer, Change, PartBody, PartRequest, ReportRequest, SendRequest, TemplateChangeRequest,
-    TemplateRequest, TemplateValues,
+    CallbackAnswer, Change, PartBody, PartRequest, ReplaceRequest, ReportRequest, SendRequest,
+    TemplateChangeRequest, TemplateRequest, TemplateValues,
 };
 pub use view::{
     BatchView, EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, RecipientView,

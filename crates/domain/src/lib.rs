@@ -30,8 +30,8 @@ pub use gateway::{Features, GroupName, GroupNameError, GroupSettings, InstanceId
 pub use id::{BatchId, Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
 pub use instance::{Heartbeat, InstanceHealth, InstanceRecord};
 pub use job::{
-    AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue, QueueKind, ReportJob,
-    TransmitJob,
+    AmendJob, AmendOrder, AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue,
+    QueueKind, ReportJob, TransmitJob,
 };
 pub use message::{CarrierIds, Direction, Message, Priority, Recipient, RecipientKind};
 pub use part::{BlobRef, Digest, DigestError, Part, PartContent};

@@ -126,6 +126,11 @@ impl Places {
             Refusal::StillRunning { retry_after } => {
                 Problem::new(ProblemCode::RequestInProgress, why).retry_after(retry_after)
             }
+            Refusal::TooLate => Problem::new(ProblemCode::TooLate, why),
+            Refusal::NotAmendable => Problem::new(ProblemCode::NotAmendable, why),
+            Refusal::BeingSent { retry_after } => {
+                Problem::new(ProblemCode::BeingSent, why).retry_after(retry_after)
+            }
             Refusal::BulkCancelled => Problem::new(ProblemCode::BatchCancelled, why),
             Refusal::Overloaded { retry_after } => {
                 Problem::new(ProblemCode::Overloaded, why).retry_after(retry_after)

@@ -49,7 +49,10 @@ pub fn router_with_clock(
         .route("/mmsgw/v1/mms_part/{id}", get(parts::read::read_part))
         .route(
             "/mmsgw/v1/mms/outbound/{id}",
-            get(messages::read::read_outbound).post(messages::send::send_message),
+            get(messages::read::read_outbound)
+                .post(messages::send::send_message)
+                .put(messages::amend::replace_message)
+                .delete(messages::amend::withdraw_message),
         )
         .route(INBOUND_PATH, get(messages::read::read_inbound))
         .route("/mmsgw/v1/mms/inbound/ack/{id}", post(messages::report::report_acknowledgement))

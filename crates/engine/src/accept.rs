@@ -441,7 +441,7 @@ impl Engine {
 
     /// Has the revision and its media kept as long as the message may need them, unless an earlier
     /// message saw to that.
-    fn claim_revision(&self, template: &Template, message: &Message, batch: &mut Batch) {
+    pub(crate) fn claim_revision(&self, template: &Template, message: &Message, batch: &mut Batch) {
         let needed = message.deadline.after(self.settings.message_ttl);
         if self.claimed.lock().get(&template.revision).is_some_and(|until| *until >= needed) {
             return;

@@ -30,6 +30,7 @@ impl Engine {
         id: MessageId,
         Try { lease, tries, slot }: Try<'_>,
     ) -> Result<(), StoreError> {
+        let _flight = self.flights.take(id).await;
         let Some(message) = self.store.message(id).await? else {
             return self.settle_without_message(lease).await;
         };

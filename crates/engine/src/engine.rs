@@ -114,6 +114,8 @@ pub struct Core {
     pub(crate) groups: Groups,
     pub(crate) cache: ContentCache,
     pub(crate) turns: Turns,
+    /// Turns at handing a message over: whoever wants to change what is said waits for its end.
+    pub(crate) flights: Turns,
     pub(crate) compiled: Compiled,
     pub(crate) bulks: Bulks,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
@@ -145,6 +147,7 @@ impl Engine {
             groups,
             cache,
             turns,
+            flights: Turns::default(),
             compiled,
             bulks,
             claimed,

@@ -14,6 +14,7 @@
 //! by `inbound`, told by `notify`, and what goes back to the carrier waits as EV jobs for `report`.
 
 mod accept;
+mod amend;
 mod bulk;
 pub mod config;
 mod content;
@@ -51,3 +52,4 @@ pub use group::{Group, GroupCounts};
 pub use idempotency::{Claim, Claimed, Made, Repeatable};
 pub use refusal::{Field, Refusal};
 pub use report::Agreement;
+pub use withdraw::{Amended, Replacement};

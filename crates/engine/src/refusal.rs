@@ -45,6 +45,18 @@ pub enum Refusal {
         /// When to ask again.
         retry_after: Duration,
     },
+    /// The message has come to an end for all its numbers.
+    #[error("nothing of this message can be changed any more: all of it has come to an end")]
+    TooLate,
+    /// The carrier has the message, and its protocol knows no way to change that.
+    #[error("the carrier has this message, and its protocol has no request to take it back or replace it")]
+    NotAmendable,
+    /// The message is being handed to the carrier.
+    #[error("the message is being handed to the carrier at this moment")]
+    BeingSent {
+        /// When to try again.
+        retry_after: Duration,
+    },
     /// The bulk order was withdrawn.
     #[error("the batch was cancelled; start another one")]
     BulkCancelled,

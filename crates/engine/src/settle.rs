@@ -2,8 +2,8 @@
 //! all in one commit.
 
 use mmsgw_domain::{
-    Address, CallbackJob, CallbackSubject, Code, Event, InstanceId, Job, JobId, Message, Queue, QueueKind,
-    State, Timestamp,
+    Address, AmendOrder, CallbackJob, CallbackSubject, Code, Event, InstanceId, Job, JobId, Message, Queue,
+    QueueKind, State, Timestamp,
 };
 use mmsgw_store::{Batch, Lane, Lease, NewJob, Reference, ReferenceKind, StoreError, Write};
 
@@ -137,16 +137,34 @@ impl<'a> Change<'a> {
 
     /// The batch with the next version of the message in it.
     pub(crate) fn commit_with(mut self, write: Write) -> Batch {
-        let lasting = self.now.after(self.engine.settings().message_ttl);
-        self.message.expires = (!self.message.is_unsent()).then(|| lasting.max(self.message.deadline));
-        self.message.version += 1;
+        self.advance();
         self.batch.push(write);
-        self.batch.extend(self.engine.tallied(&self.message, self.before));
         self.batch.push(Write::ChangedMessage(self.message));
         self.batch
     }
 
-    fn event(
+    /// One more change to go into the same commit.
+    pub(crate) fn also(&mut self, write: Write) {
+        self.batch.push(write);
+    }
+
+    /// The next version of the message, and the batch with it in it, where no job is settled.
+    pub(crate) fn commit_alone(mut self) -> (Message, Batch) {
+        self.advance();
+        let message = self.message.clone();
+        self.batch.push(Write::ChangedMessage(self.message));
+        (message, self.batch)
+    }
+
+    /// Makes it the next version.
+    fn advance(&mut self) {
+        let lasting = self.now.after(self.engine.settings().message_ttl);
+        self.message.expires = (!self.message.is_unsent()).then(|| lasting.max(self.message.deadline));
+        self.message.version += 1;
+        self.batch.extend(self.engine.tallied(&self.message, self.before));
+    }
+
+    pub(crate) fn event(
         &self,
         state: State,
         answer: &Answer,
@@ -193,6 +211,7 @@ impl<'a> Change<'a> {
                     self.record(self.event(State::Acknowledged, answer, instance, numbers.clone()));
                 }
                 self.refer(peer_ref.as_deref(), &numbers);
+                self.take_back_late(group, &numbers);
                 None
             }
             Delivery::Defer { answer, later, heard, pause } => {
@@ -204,6 +223,19 @@ impl<'a> Change<'a> {
                 self.record(self.event(end_state(answer), answer, instance, numbers));
                 None
             }
+        }
+    }
+
+    /// Has the carrier take back what was withdrawn while it was being handed over, where it can.
+    fn take_back_late(&mut self, group: &Group, numbers: &[Address]) {
+        let late = |r: &&mmsgw_domain::Recipient| {
+            r.state == State::Cancelled && (numbers.is_empty() || numbers.contains(&r.address))
+        };
+        let late: Vec<Address> =
+            self.message.recipients.iter().filter(late).map(|r| r.address.clone()).collect();
+        if !late.is_empty() && group.settings.amends {
+            let job = self.engine.amend_job(&self.message, AmendOrder::Withdraw, late);
+            self.batch.push(job);
         }
     }
 
@@ -232,7 +264,7 @@ impl<'a> Change<'a> {
     }
 
     /// Remembers the carrier's id of the message, by which its reports will name it.
-    fn refer(&mut self, peer_ref: Option<&str>, numbers: &[Address]) {
+    pub(crate) fn refer(&mut self, peer_ref: Option<&str>, numbers: &[Address]) {
         let Some(value) = peer_ref.filter(|value| !value.is_empty()) else { return };
         for recipient in &mut self.message.recipients {
             if numbers.is_empty() || numbers.contains(&recipient.address) {

@@ -10,3 +10,4 @@ mod isolation;
 mod personal;
 mod reports;
 mod rig;
+mod withdraw;

@@ -12,9 +12,9 @@ use mmsgw_domain::{
     Template, TemplateContent, Timestamp,
 };
 use mmsgw_engine::{
-    Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts, EngineSettings,
-    FetchError, Fetcher, Gateway, Incoming, Notifier, Outbound, OutboundReport, PartDraft, Submission,
-    TemplateDraft, Unreadable, Verdict,
+    Amendment, Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts,
+    EngineSettings, FetchError, Fetcher, Gateway, Incoming, Notifier, Outbound, OutboundReport, PartDraft,
+    Submission, TemplateDraft, Unreadable, Verdict,
 };
 use mmsgw_store::{DirectoryBlobs, MemoryStore, Store};
 use parking_lot::Mutex;
@@ -65,6 +65,20 @@ impl Rig {
             tasks: TaskTracker::new(),
             _dir: dir,
         }
+    }
+
+    /// Another engine on the same store, as another process would have it.
+    pub(crate) fn another_engine(&self) -> Engine {
+        let parts = EngineParts {
+            store: Arc::clone(&self.store),
+            blobs: Arc::new(DirectoryBlobs::open(self._dir.path()).unwrap()),
+            clock: Arc::new(SystemClock),
+            fetcher: self.media.clone(),
+            notifier: self.app.clone(),
+        };
+        let engine = Engine::new(parts, self.engine.settings().clone());
+        self.engine.groups().iter().for_each(|group| drop(engine.know_group(group.settings.clone())));
+        engine
     }
 
     /// Adds a group and starts its workers.
@@ -232,6 +246,7 @@ pub(crate) struct Carrier {
     pub(crate) delay: Mutex<Duration>,
     pub(crate) told: Mutex<Vec<OutboundReport>>,
     pub(crate) answers: Mutex<Vec<AnswerJob>>,
+    pub(crate) amended: Mutex<Vec<Amendment>>,
 }
 
 pub(crate) enum Turn {
@@ -249,6 +264,7 @@ impl Carrier {
             delay: Mutex::default(),
             told: Mutex::default(),
             answers: Mutex::default(),
+            amended: Mutex::default(),
         }
     }
 
@@ -304,6 +320,12 @@ impl Gateway for Carrier {
     async fn report(&self, report: &OutboundReport) -> Verdict {
         self.told.lock().push(report.clone());
         self.next_turn(sent("told"))
+    }
+
+    async fn amend(&self, amendment: &Amendment) -> Verdict {
+        self.amended.lock().push(amendment.clone());
+        let answer = Answer::own(mmsgw_domain::Code::OK, "done");
+        self.next_turn(Delivery::Sent { peer_ref: None, answer, acknowledged: true })
     }
 
     async fn answer(&self, answer: &AnswerJob, _now: Timestamp) -> Verdict {
