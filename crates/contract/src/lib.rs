@@ -38,5 +38,5 @@ pub use request::{
 };
 pub use view::{
     BatchView, EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, RecipientView,
-    RefusedLineView, RefusedLinesView, StateWord, TemplateView,
+    RefusedLineView, RefusedLinesView, RehearsalView, RehearsedPartView, StateWord, TemplateView,
 };

@@ -32,6 +32,7 @@ mod pace;
 mod personal;
 mod query;
 mod refusal;
+mod rehearse;
 mod report;
 mod settle;
 mod sweep;
@@ -51,5 +52,6 @@ pub use gateway::{
 pub use group::{Group, GroupCounts};
 pub use idempotency::{Claim, Claimed, Made, Repeatable};
 pub use refusal::{Field, Refusal};
+pub use rehearse::Rehearsal;
 pub use report::Agreement;
 pub use withdraw::{Amended, Replacement};

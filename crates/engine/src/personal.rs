@@ -3,7 +3,7 @@
 //! The language is that of Jinja, in a sandbox: nothing is included or read from anywhere, every step costs fuel, and
 //! the result has a limit. Each revision is compiled once. What has no variables in it is left alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -132,6 +132,11 @@ impl Personal {
             words.parts.push((*place, self.render(&name_of(*place, part), &values, self.limit)?));
         }
         Ok(words)
+    }
+
+    /// The variables that are looked for, whether they have defaults or not.
+    pub(crate) fn names(&self) -> HashSet<String> {
+        self.environment.templates().flat_map(|(_, template)| template.undeclared_variables(false)).collect()
     }
 
     fn values(&self, variables: &Variables) -> BTreeMap<String, Value> {

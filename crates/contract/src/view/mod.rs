@@ -4,6 +4,7 @@ mod batch;
 mod event;
 mod links;
 mod message;
+mod rehearsal;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ pub use batch::{BatchView, RefusedLineView, RefusedLinesView};
 pub use event::{EventCallback, EventView, StateWord};
 pub use links::{Links, MEDIA_PATH};
 pub use message::{MessageView, RecipientView};
+pub use rehearsal::{RehearsalView, RehearsedPartView};
 pub use template::{PartView, TemplateView};
 
 use mmsgw_domain::Address;
