@@ -3,6 +3,7 @@
 
 mod bad_days;
 mod bad_input;
+mod campaign;
 mod crash_random;
 mod crash_steps;
 mod demo;
