@@ -165,6 +165,13 @@ impl World {
         std::fs::write(gateways.join("mm4.toml"), mm4).unwrap();
     }
 
+    /// Further lines of the main file's section `[general]`; before the gateway is started.
+    pub(crate) fn configure_more(&self, lines: &str) {
+        let path = self.directory.path().join("mmsgw.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{text}{lines}\n")).unwrap();
+    }
+
     /// Has messages from phones posted to `url`; before the gateway is started.
     pub(crate) fn receive_at(&self, url: &str) {
         for gateway in ["mm7", "mm4"] {

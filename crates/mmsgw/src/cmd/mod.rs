@@ -1,5 +1,6 @@
 //! One file for each command; they pick rooms and put them together, nothing else.
 
+mod batch;
 mod check;
 mod demo;
 mod key;
@@ -17,6 +18,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => async_main(serve::run(args)),
         Command::Check(args) => check::run(&args),
         Command::Send(args) => async_main(send::run(args)),
+        Command::Batch(command) => async_main(batch::run(command)),
         Command::Simulate(args) => async_main(simulate::run(args)),
         Command::Key(args) => key::run(&args),
         Command::Reference(args) => reference::run(&args),
