@@ -53,6 +53,13 @@ async fn check_names_file_line_and_remedy() {
     assert_eq!(serving.status.code(), Some(1));
     assert!(err(&serving).contains("line 2") && err(&serving).contains("windov"), "{}", err(&serving));
 
+    let own =
+        |name: &str| mm7(name, "http://127.0.0.1:9/", "[inbound]\nhost = '127.0.0.1:9443'\npath = '/mm7'\n");
+    let at_odds = Files::write("", &[("a", own("a")), ("b", own("b"))]);
+    let output = run(&["check", at_odds.main().to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+    assert!(out(&output).contains("inbound.path: `/mm7` is that of gateway"), "{}", out(&output));
+
     let missing = run(&["check", "/nowhere/mmsgw.toml"]).await;
     assert_eq!(missing.status.code(), Some(1));
     assert!(out(&missing).contains("/nowhere/mmsgw.toml: cannot be read"), "{}", out(&missing));

@@ -5,16 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Rung of each crate, and the crates beside it that it may use all the same.
-const LADDER: [(&str, u8, &[&str]); 17] = [
+const LADDER: [(&str, u8, &[&str]); 20] = [
     ("mime", 0, &[]),
     ("smtp", 0, &[]),
     ("mm4", 0, &["mime"]),
     ("mm7", 0, &["mime"]),
     ("net", 0, &[]),
+    ("adapt", 0, &["mime"]),
     ("domain", 1, &[]),
     ("store", 2, &[]),
     ("contract", 2, &[]),
     ("store-embedded", 2, &["store"]),
+    ("store-s3", 2, &["store"]),
+    ("store-redis", 2, &["store"]),
     ("engine", 3, &[]),
     ("edge-api", 4, &[]),
     ("edge-ops", 4, &[]),
@@ -26,14 +29,19 @@ const LADDER: [(&str, u8, &[&str]); 17] = [
 ];
 
 /// Outside crates that only these rooms may use.
-const FENCES: [(&str, &[&str]); 4] = [
+const FENCES: [(&str, &[&str]); 7] = [
+    ("image", &["adapt"]),
     ("rusqlite", &["store-embedded"]),
+    ("object_store", &["store-s3"]),
+    ("redis", &["store-redis"]),
     (
         "tokio",
         &[
             "net",
             "store",
             "store-embedded",
+            "store-s3",
+            "store-redis",
             "engine",
             "edge-api",
             "edge-ops",
@@ -45,7 +53,7 @@ const FENCES: [(&str, &[&str]); 4] = [
         ],
     ),
     ("axum", &["edge-api", "edge-ops", "edge-mm7", "mmsc-sim", "mmsgw"]),
-    ("reqwest", &["net", "edge-callout", "edge-mm7", "mmsc-sim"]),
+    ("reqwest", &["net", "store-s3", "edge-callout", "edge-mm7", "mmsc-sim"]),
 ];
 
 fn root() -> PathBuf {

@@ -123,7 +123,7 @@ async fn the_application_gets_the_whole_message() {
         assert_eq!(text(&message, "gateway"), protocol);
         assert_eq!(text(&message, "origin"), "+15555550150");
         assert_eq!(text(&message, "destination"), NUMBERS.join(","));
-        assert_eq!(text(&message, "last_tran_id").trim_matches('"'), sent.transaction_id);
+        assert_eq!(text(&message, "last_tran_id"), sent.transaction_id);
         assert_eq!(text(&message["template"], "origin"), "+15555550150");
         if protocol == "mm4" {
             assert_eq!(text(&message, "peer_ref"), sent.message_id);
@@ -152,7 +152,7 @@ async fn the_application_gets_the_whole_message() {
 #[tokio::test(flavor = "multi_thread")]
 async fn media_are_named_as_files_where_the_group_says_so() {
     let media = scratch();
-    let main = format!("message_storage.media_directory = '{}'\n", media.path().display());
+    let main = format!("media_storage.directory = '{}'\n", media.path().display());
     let world =
         world(&main, &format!("media_url_prefix = 'file://{}'", media.path().display()), SILENT).await;
     for protocol in BOTH {

@@ -34,6 +34,29 @@ fn mo(subject: &str, numbers: &[&str], octets: &[u8]) -> Mo {
     }
 }
 
+/// A message from a phone as a mail server puts it down.
+fn mail(number: usize, subject: &str) -> String {
+    format!(
+        "Return-Path: <+15555550150/TYPE=PLMN@mms.sim.example>\n\
+         X-Original-To: +15555550161/TYPE=PLMN@mms.gw.example\nFrom: +15555550150/TYPE=PLMN\n\
+         To: +15555550161/TYPE=PLMN\nSubject: {subject}\nX-Mms-3GPP-MMS-Version: 6.10.0\n\
+         X-Mms-Message-Type: MM4_forward.REQ\nX-Mms-Transaction-ID: \"t{number}\"\n\
+         X-Mms-Message-ID: \"m{number}\"\nMIME-Version: 1.0\nContent-Type: text/plain\n\nhello\n"
+    )
+}
+
+/// Puts a mail into a Maildir as is done with Maildirs: written elsewhere, put in its place whole.
+fn deliver(base: &Path, number: usize, subject: &str) {
+    let (name, root) = (format!("{number}.mail"), base.join("in"));
+    std::fs::write(root.join("tmp").join(&name), mail(number, subject)).unwrap();
+    std::fs::rename(root.join("tmp").join(&name), root.join("new").join(&name)).unwrap();
+}
+
+/// The work folders of watchers, living and dead.
+fn work_folders(base: &Path) -> Vec<String> {
+    files(&base.join("in")).into_iter().filter(|name| name.starts_with(".taken-")).collect()
+}
+
 /// The names of the files in a folder that may not be there yet.
 fn files(folder: &Path) -> Vec<String> {
     let found = std::fs::read_dir(folder).into_iter().flatten();
@@ -144,18 +167,7 @@ async fn two_gateways_take_each_mail_once() {
     let second = World::start(&settings, "", "").await;
     let subject = |number: usize| format!("shared {number}");
     for number in 0..200 {
-        let mail = format!(
-            "Return-Path: <+15555550150/TYPE=PLMN@mms.sim.example>\n\
-             X-Original-To: +15555550161/TYPE=PLMN@mms.gw.example\nFrom: +15555550150/TYPE=PLMN\n\
-             To: +15555550161/TYPE=PLMN\nSubject: {}\nX-Mms-3GPP-MMS-Version: 6.10.0\n\
-             X-Mms-Message-Type: MM4_forward.REQ\nX-Mms-Transaction-ID: \"t{number}\"\n\
-             X-Mms-Message-ID: \"m{number}\"\nMIME-Version: 1.0\nContent-Type: text/plain\n\nhello\n",
-            subject(number)
-        );
-        // As is done with Maildirs: written elsewhere, put in its place whole.
-        let (name, root) = (format!("{number}.mail"), base.path().join("in"));
-        std::fs::write(root.join("tmp").join(&name), mail).unwrap();
-        std::fs::rename(root.join("tmp").join(&name), root.join("new").join(&name)).unwrap();
+        deliver(base.path(), number, &subject(number));
         if number % 20 == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
@@ -169,4 +181,97 @@ async fn two_gateways_take_each_mail_once() {
     }
     assert!(told(&first) > 0 && told(&second) > 0, "one of them has done nothing");
     assert_eq!(files(&base.path().join("in/failed")), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_files_are_noticed_at_once() {
+    for kind in ["maildir", "plain"] {
+        let base = maildir();
+        let world = World::start(
+            &format!(
+                "[[mm4rx.spool]]\ndirectory = '{}'\nkind = '{kind}'\npoll_interval = '1h'\n\
+                 takeover_after = '3h'\nsettle_time = '300ms'\n",
+                base.path().join("in").display()
+            ),
+            "",
+            "",
+        )
+        .await;
+        wait_until("the first look", async || (work_folders(base.path()).len() == 1).then_some(())).await;
+        for number in 0..3 {
+            let subject = format!("noticed {number}");
+            if kind == "maildir" {
+                deliver(base.path(), number, &subject);
+            } else {
+                std::fs::write(base.path().join("in").join(number.to_string()), mail(number, &subject))
+                    .unwrap();
+            }
+            assert_eq!(
+                world.application.gets(&subject, "received").await.body["destination"],
+                "+15555550161"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_directory_is_read_when_its_files_are_whole() {
+    let base = maildir();
+    let root = base.path().join("in");
+    let world = World::start(&watching(base.path(), "kind = 'plain'\nsettle_time = '1s'"), "", "").await;
+    std::fs::write(root.join(".hidden"), mail(1, "hidden")).unwrap();
+    std::fs::write(root.join("later.tmp"), mail(2, "later")).unwrap();
+    std::fs::write(root.join("noise"), "no mail").unwrap();
+    // Written bit by bit, with less than the settle time between two bits but more than that in all.
+    let whole = mail(3, "bit by bit");
+    let mut slow = std::fs::File::create(root.join("slow")).unwrap();
+    for bit in whole.as_bytes().chunks(whole.len() / 8) {
+        std::io::Write::write_all(&mut slow, bit).unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    let message = world.application.gets("bit by bit", "received").await.body;
+    let parts = message["template"]["parts"].as_array().unwrap();
+    assert_eq!(parts[0]["content"].as_str().unwrap().trim_end(), "hello", "{message:#}");
+    wait_until("the noise aside", async || (files(&root.join("failed")).len() == 2).then_some(())).await;
+    assert_eq!(files(&root.join("failed")), ["noise", "noise.reason"]);
+    std::fs::rename(root.join("later.tmp"), root.join("now")).unwrap();
+    world.application.gets("later", "received").await;
+    assert!(root.join(".hidden").exists());
+    assert_eq!(world.application.at("received").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_gateway_had_taken_is_taken_over() {
+    let base = maildir();
+    let settings = watching(base.path(), "takeover_after = '2s'");
+    let mut first = World::start(&settings, "", "").await;
+    let told = |world: &World| world.application.at("received").len();
+    let subject = |number: usize| format!("taken over {number}");
+    for number in 0..400 {
+        deliver(base.path(), number, &subject(number));
+    }
+    wait_until("the first at work", async || (told(&first) > 0).then_some(())).await;
+    first.gateway.kill();
+    let [left] = work_folders(base.path()).try_into().unwrap();
+    // What a gateway leaves that dies with a file in its hands, whether or not this one did.
+    let in_hand = base.path().join("in").join(&left).join("9999999999.400.mail");
+    std::fs::write(in_hand, mail(400, &subject(400))).unwrap();
+    let second = World::start(&settings, "", "").await;
+    wait_until("the dead one's folder cleared away", async || {
+        let folders = work_folders(base.path());
+        (folders.len() == 1 && folders[0] != left).then_some(())
+    })
+    .await;
+    empty(base.path()).await;
+    // What the first had kept waits in its store and is told when it comes back.
+    first.gateway.start_again();
+    for number in 0..=400 {
+        let worlds = [&first, &second];
+        wait_until(&subject(number), async || {
+            worlds.iter().any(|world| !destinations(world, &subject(number)).is_empty()).then_some(())
+        })
+        .await;
+    }
+    assert_eq!(files(&base.path().join("in/failed")), [""; 0]);
+    assert!(!destinations(&second, &subject(400)).is_empty());
 }

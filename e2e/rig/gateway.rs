@@ -104,29 +104,14 @@ pub(crate) struct Gateway {
     child: Child,
     log: Arc<Mutex<String>>,
     files: Files,
+    is_killed: bool,
 }
 
 impl Gateway {
     /// Starts it and waits until all of its listeners are open.
     pub(crate) fn start(files: Files) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(["serve", "-c"])
-            .arg(files.main())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Arc::<Mutex<String>>::default();
-        let (stderr, sink) = (child.stderr.take().unwrap(), Arc::clone(&log));
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let mut log = sink.lock().unwrap();
-                log.push_str(&line);
-                log.push('\n');
-            }
-        });
-        let mut gateway = Self { child, log, files };
+        let (child, log) = spawn(&files);
+        let mut gateway = Self { child, log, files, is_killed: false };
         gateway.await_listeners();
         gateway
     }
@@ -172,6 +157,20 @@ impl Gateway {
         &self.files
     }
 
+    /// Starts it again on what it left; its listeners may be at other ports.
+    pub(crate) fn start_again(&mut self) {
+        (self.child, self.log) = spawn(&self.files);
+        self.is_killed = false;
+        self.await_listeners();
+    }
+
+    /// Kills it, as a crash would end it.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.is_killed = true;
+    }
+
     /// Stops it by SIGTERM; whether it ended with success.
     pub(crate) fn stop(&mut self) -> bool {
         if let Some(status) = self.child.try_wait().unwrap() {
@@ -191,9 +190,31 @@ impl Gateway {
     }
 }
 
+/// The process, and its log as it grows.
+fn spawn(files: &Files) -> (Child, Arc<Mutex<String>>) {
+    let mut child = Command::new(BINARY)
+        .args(["serve", "-c"])
+        .arg(files.main())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = Arc::<Mutex<String>>::default();
+    let (stderr, sink) = (child.stderr.take().unwrap(), Arc::clone(&log));
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let mut log = sink.lock().unwrap();
+            log.push_str(&line);
+            log.push('\n');
+        }
+    });
+    (child, log)
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
-        let good = self.stop();
+        let good = self.is_killed || self.stop();
         if std::thread::panicking() || std::env::var_os("MMSGW_E2E_LOG").is_some() {
             eprintln!("== log of the gateway\n{}", self.log());
         }

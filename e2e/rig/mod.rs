@@ -4,12 +4,16 @@
 mod api;
 mod application;
 pub(crate) mod crash;
+pub(crate) mod fleet;
 mod gateway;
 pub(crate) mod letters;
 mod media;
 mod outside;
 mod postfix;
 pub(crate) mod python;
+pub(crate) mod redis;
+#[path = "../../crates/adapt/src/scene.rs"]
+pub(crate) mod scene;
 mod world;
 
 use std::time::{Duration, Instant};

@@ -4,5 +4,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let _ = mmsgw_mime::smil::references(text);
+    let _ = mmsgw_mime::smil::agreement(text, &["a.jpg"]);
 });

@@ -234,6 +234,16 @@ pub enum FaultCode {
     NoGateway,
     /// The API key may not use this value.
     NotPermitted,
+    /// The content is too large for the gateway: octets on the wire.
+    ContentTooLarge,
+    /// The picture has too many pixels for the gateway.
+    PictureTooLarge,
+    /// The gateway does not take parts of this type.
+    TypeNotTaken,
+    /// The picture cannot be read, or not be made to fit.
+    BadPicture,
+    /// The presentation refers to a part that is not there.
+    NoSuchPart,
     /// It is not acceptable for the reason in the detail.
     NotAcceptable,
 }
@@ -268,6 +278,11 @@ impl FaultCode {
             Self::UnknownGateway => "unknown_gateway",
             Self::NoGateway => "no_gateway",
             Self::NotPermitted => "not_permitted",
+            Self::ContentTooLarge => "content_too_large",
+            Self::PictureTooLarge => "picture_too_large",
+            Self::TypeNotTaken => "type_not_taken",
+            Self::BadPicture => "bad_picture",
+            Self::NoSuchPart => "no_such_part",
             Self::NotAcceptable => "not_acceptable",
         }
     }

@@ -60,7 +60,7 @@ pub struct TemplateValuesForm {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_class: Option<String>,
     /// `text`, `image-basic`, `image-rich`, `video-basic`, `video-rich`, `megapixel`, `content-basic`
-    /// or `content-rich`.
+    /// or `content-rich`; absent: the smallest one that the content fits is stated, where it fits one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_class: Option<String>,
     /// `sender`, `recipient`, `both`, `neither`, or `third-party` with `charged_party_id`.
@@ -72,7 +72,8 @@ pub struct TemplateValuesForm {
     /// Whether it holds content with rights management. Absent states nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drm: Option<bool>,
-    /// Whether the network may adapt the content. Absent states nothing.
+    /// Whether pictures may be changed so that the content fits the gateway, and whether the network may adapt
+    /// it. Absent states nothing, and nothing is changed: content that does not fit is refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_adaptation: Option<bool>,
     /// Whether the recipient may forward it. Absent states nothing.

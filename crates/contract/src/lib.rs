@@ -16,6 +16,7 @@
 pub mod code;
 mod forms;
 mod json;
+mod key;
 mod limits;
 mod media_type;
 mod problem;
@@ -29,6 +30,7 @@ pub use forms::{
     CallbackAnswerForm, NumbersForm, OrderForm, PartForm, PartItem, ReplaceForm, ReportForm, SendForm,
     StatusForm, TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm, VariableForm,
 };
+pub use key::{ApiKey, KeySettings, Keys, Scope};
 pub use limits::{Limits, Rules};
 pub use media_type::{ContentTypes, type_by_name};
 pub use problem::{Fault, Problem, ProblemView};

@@ -69,9 +69,24 @@ impl InstanceId {
         Self(format!("{group}:{gateway}:{host}:{pid}").into())
     }
 
+    /// A process that runs no instance of a group: `*:role:hostname:pid`.
+    pub fn of_process(role: &str, host: &str, pid: u32) -> Self {
+        Self(format!("*:{role}:{host}:{pid}").into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The host that it runs on; empty in an id that was made otherwise.
+    pub fn host(&self) -> &str {
+        self.0.split(':').nth(2).unwrap_or_default()
+    }
+
+    /// Its process; 0 in an id that was made otherwise.
+    pub fn pid(&self) -> u32 {
+        self.0.rsplit(':').next().and_then(|pid| pid.parse().ok()).unwrap_or(0)
     }
 }
 
@@ -104,6 +119,64 @@ pub struct GroupSettings {
     pub queue_by_priority: bool,
     /// An unsent message without a time limit of its own expires after that.
     pub max_age: Duration,
+    /// How often the carrier is asked for a sign of life; `None` for never.
+    pub heartbeat_interval: Option<Duration>,
+    /// What its carrier takes of content.
+    pub content: ContentSettings,
+}
+
+/// What a carrier takes of content. The default is everything, as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContentSettings {
+    /// Most octets of a message as it goes on the wire, encoded, with all of its headers.
+    pub max_message_octets: Option<u64>,
+    /// Most pixels in a row of a picture.
+    pub max_image_width: Option<u32>,
+    /// Most rows of a picture.
+    pub max_image_height: Option<u32>,
+    /// Media types of parts, lower case, `image/*` for all of a kind; empty for all.
+    pub accepted_types: Vec<String>,
+    /// Whether a presentation is composed.
+    pub smil: Compose,
+    /// Whether the content class is left unsaid where the application did not give one.
+    pub hide_content_class: bool,
+}
+
+impl ContentSettings {
+    /// Whether something of a content could be too much for the carrier.
+    pub fn has_limits(&self) -> bool {
+        let most = [self.max_image_width, self.max_image_height];
+        self.max_message_octets.is_some()
+            || most.iter().any(Option::is_some)
+            || !self.accepted_types.is_empty()
+    }
+
+    /// Whether parts may be of that media type, whose parameters do not count.
+    pub fn accepts(&self, content_type: &str) -> bool {
+        let essence = |text: &str| match text.split(';').next().unwrap_or_default().trim() {
+            "image/jpg" => "image/jpeg".to_owned(),
+            other => other.to_ascii_lowercase(),
+        };
+        let given = essence(content_type);
+        let takes = |accepted: &String| match accepted.strip_suffix("/*") {
+            Some(kind) => given.split('/').next() == Some(kind),
+            None => essence(accepted) == given,
+        };
+        self.accepted_types.is_empty() || self.accepted_types.iter().any(takes)
+    }
+}
+
+/// When a presentation (SMIL) is composed for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Compose {
+    /// Always; one that the application gave is replaced.
+    Always,
+    /// Never.
+    #[default]
+    Never,
+    /// Where the application gave none.
+    IfMissing,
 }
 
 /// What a group asks of the carrier, and what it answers by itself.
@@ -155,8 +228,26 @@ mod tests {
     }
 
     #[test]
+    fn types_are_accepted_by_name_or_kind() {
+        let all = ContentSettings::default();
+        assert!(all.accepts("video/mp4") && !all.has_limits());
+        let some = ContentSettings {
+            accepted_types: vec!["image/jpeg".into(), "text/*".into()],
+            ..ContentSettings::default()
+        };
+        assert!(some.has_limits());
+        for taken in ["image/jpeg", "image/jpg", "Image/JPEG; name=x", "text/plain; charset=utf-8"] {
+            assert!(some.accepts(taken), "{taken}");
+        }
+        for refused in ["image/png", "image", "textual/plain", ""] {
+            assert!(!some.accepts(refused), "{refused}");
+        }
+    }
+
+    #[test]
     fn an_instance_id_has_four_fields() {
         let group = "gw".parse().unwrap();
-        assert_eq!(InstanceId::new(&group, "east", "host1", 42).as_str(), "gw:east:host1:42");
+        let id = InstanceId::new(&group, "east", "host1", 42);
+        assert_eq!((id.as_str(), id.host(), id.pid()), ("gw:east:host1:42", "host1", 42));
     }
 }

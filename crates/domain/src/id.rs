@@ -77,6 +77,12 @@ impl<K> Id<K> {
         Uuid::from_slice(bytes).ok().map(Self::from_uuid)
     }
 
+    /// The largest id that sorts before this one, whether or not anything has it; none for the first.
+    #[must_use]
+    pub fn before(&self) -> Option<Self> {
+        self.uuid.as_u128().checked_sub(1).map(|id| Self::from_uuid(Uuid::from_u128(id)))
+    }
+
     fn from_uuid(uuid: Uuid) -> Self {
         Self { uuid, kind: PhantomData }
     }

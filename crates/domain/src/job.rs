@@ -49,6 +49,23 @@ impl std::fmt::Display for Queue {
     }
 }
 
+/// A text that names no queue.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no queue: write it as `group/kind`, the kind being tx, ev, rx or callback")]
+pub struct QueueError(String);
+
+impl std::str::FromStr for Queue {
+    type Err = QueueError;
+
+    fn from_str(text: &str) -> Result<Self, QueueError> {
+        let named = text.rsplit_once('/').and_then(|(group, kind)| {
+            let kind = QueueKind::ALL.into_iter().find(|known| known.name() == kind)?;
+            Some(Self { group: group.parse().ok()?, kind })
+        });
+        named.ok_or_else(|| QueueError(text.chars().take(100).collect()))
+    }
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -215,6 +232,17 @@ mod tests {
             });
             let text = serde_json::to_string(&job).unwrap();
             assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+        }
+    }
+
+    #[test]
+    fn a_queue_is_known_by_its_name() {
+        for kind in QueueKind::ALL {
+            let queue = Queue { group: "carrier".parse().unwrap(), kind };
+            assert_eq!(queue.to_string().parse(), Ok(queue));
+        }
+        for bad in ["", "carrier", "carrier/", "/rx", "carrier/RX", "a b/rx"] {
+            assert!(bad.parse::<Queue>().is_err(), "{bad}");
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod address;
 mod clock;
+mod content_class;
 mod event;
 mod gateway;
 mod id;
@@ -25,13 +26,16 @@ mod variables;
 
 pub use address::{Address, AddressError, AddressKind};
 pub use clock::{Clock, SystemClock, Timestamp};
+pub use content_class::PartFacts;
 pub use event::Event;
-pub use gateway::{Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release};
+pub use gateway::{
+    Compose, ContentSettings, Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release,
+};
 pub use id::{BatchId, Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
 pub use instance::{Heartbeat, InstanceHealth, InstanceRecord};
 pub use job::{
     AmendJob, AmendOrder, AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue,
-    QueueKind, ReportJob, TransmitJob,
+    QueueError, QueueKind, ReportJob, TransmitJob,
 };
 pub use message::{CarrierIds, Direction, Message, Priority, Recipient, RecipientKind};
 pub use part::{BlobRef, Digest, DigestError, Part, PartContent};

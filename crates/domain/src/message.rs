@@ -117,6 +117,13 @@ pub struct Recipient {
     /// The carrier's id of the message to this number, where it gives one to each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer_ref: Option<String>,
+    /// The round in which the carrier last took the message for this number.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub round: u32,
+}
+
+fn is_first(round: &u32) -> bool {
+    *round == 0
 }
 
 /// How a recipient is addressed.
@@ -166,12 +173,24 @@ impl Message {
 
     /// Records `event`, numbers it, and moves the numbers it concerns (all, where it names none)
     /// to its state where that is a move forward. Gives back the event as recorded.
-    pub fn record(&mut self, mut event: Event) -> Event {
+    pub fn record(&mut self, event: Event) -> Event {
+        let next = event.state;
+        self.record_where(event, |state| state.moves_to(next))
+    }
+
+    /// Records that the carrier, which had taken the message, wants it once more for the numbers that
+    /// `event` names: those of them that are still no further than sent are unsent again. The next
+    /// transaction id is a new one.
+    pub fn take_back(&mut self, event: Event) -> Event {
+        self.record_where(event, |state| state == State::Sent)
+    }
+
+    fn record_where(&mut self, mut event: Event, moves: impl Fn(State) -> bool) -> Event {
         event.sequence = self.events.last().map_or(1, |last| last.sequence.saturating_add(1));
         let concerned =
             |r: &&mut Recipient| event.destinations.is_empty() || event.destinations.contains(&r.address);
         for recipient in self.recipients.iter_mut().filter(concerned) {
-            if recipient.state.moves_to(event.state) {
+            if moves(recipient.state) {
                 recipient.state = event.state;
                 recipient.code = event.code;
                 recipient.updated = event.at;
@@ -196,6 +215,11 @@ impl Message {
     pub fn id_in(text: &str) -> Option<MessageId> {
         text.get(..32)?.parse().ok()
     }
+
+    /// The round that a transaction id of ours belongs to, whatever a protocol put behind it after a dot.
+    pub fn round_in(text: &str) -> Option<u32> {
+        text.get(32..)?.strip_prefix('-')?.split('.').next()?.parse().ok()
+    }
 }
 
 #[cfg(test)]
@@ -211,6 +235,7 @@ mod tests {
             code: Code::OK,
             updated: now,
             peer_ref: None,
+            round: 0,
         };
         Message {
             id: MessageId::generate(now),
@@ -280,9 +305,24 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_id_names_its_message() {
-        let message = message();
+    fn what_is_wanted_once_more_is_unsent_again_where_it_got_no_further() {
+        let mut message = message();
+        message.record(event(State::Sent, &[]));
+        message.record(event(State::Acknowledged, &["15555550102"]));
+        message.take_back(event(State::Scheduled, &[]));
+        let states: Vec<_> = message.recipients.iter().map(|r| r.state).collect();
+        assert_eq!(states, [State::Scheduled, State::Acknowledged]);
+    }
+
+    #[test]
+    fn a_transaction_id_names_its_message_and_round() {
+        let mut message = message();
         assert_eq!(Message::id_in(&message.transaction_id()), Some(message.id));
+        message.rounds = 12;
+        assert_eq!(Message::round_in(&message.transaction_id()), Some(12));
+        assert_eq!(Message::round_in(&format!("{}.b1-100", message.transaction_id())), Some(12));
+        assert_eq!(Message::round_in(&message.id.to_string()), None);
+        assert_eq!(Message::round_in("12"), None);
         assert_eq!(Message::id_in("0001"), None);
         assert_eq!(Message::id_in(&"é".repeat(40)), None);
     }

@@ -1,6 +1,8 @@
 //! Reports in both directions: what a carrier tells about a message of ours, and what we tell it about
 //! one of its messages, in words that fit both protocols.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Address, Code, State, Timestamp};
@@ -26,6 +28,12 @@ pub struct CarrierReport {
     pub description: Option<String>,
     /// When it happened, where the carrier says so.
     pub at: Option<Timestamp>,
+    /// Where the numbers that it is about stand in the message, for an answer that names none but was
+    /// given to a request made for just these.
+    pub places: Option<Range<usize>>,
+    /// Whether the carrier asks for the message once more; `state` is what it comes to where that has
+    /// been tried often enough.
+    pub again: bool,
 }
 
 /// Kind of a report, in either direction.

@@ -45,7 +45,7 @@ pub struct TemplateContent {
     pub charged_party_id: Option<String>,
     /// Whether it holds content with rights management.
     pub drm: Option<bool>,
-    /// Whether the network may adapt the content.
+    /// Whether we may change pictures so that they fit the carrier, and the network may adapt the content.
     pub content_adaptation: Option<bool>,
     /// Whether the recipient may redistribute it.
     pub can_redistribute: Option<bool>,

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mmsgw_contract::{Links, Rules};
+use mmsgw_contract::{Keys, Links, Rules};
 use mmsgw_domain::{Clock, Timestamp};
 use mmsgw_engine::Engine;
 
-use crate::auth::Keys;
 use crate::config::{ApiSettings, SettingsError};
 
 /// A handle to what the endpoints share; clones are cheap.

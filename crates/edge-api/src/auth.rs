@@ -5,21 +5,15 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::FromRequestParts;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use mmsgw_contract::{FaultCode, Problem, ProblemCode};
+use mmsgw_contract::{FaultCode, KeySettings, Keys, Problem, ProblemCode, Scope};
 use mmsgw_domain::{Address, Direction, GroupName, Message, Template};
 use mmsgw_engine::BulkStatus;
 
 use crate::api::Api;
-use crate::config::{KeySettings, Scope};
 use crate::error::Refused;
-use crate::key::hash;
-
-/// All keys; without any, everybody may do everything (and the listener is on loopback).
-pub(crate) struct Keys(Vec<Arc<KeySettings>>);
 
 /// Who asks: the holder of a key, or anybody.
 #[derive(Debug, Clone)]
@@ -31,41 +25,14 @@ pub(crate) struct Reader(pub(crate) Caller);
 /// A caller who may send.
 pub(crate) struct Sender(pub(crate) Caller);
 
-impl Keys {
-    pub(crate) fn new(keys: &[KeySettings]) -> Self {
-        Self(keys.iter().cloned().map(Arc::new).collect())
-    }
-
-    fn caller(&self, parts: &Parts) -> Result<Caller, Problem> {
-        if self.0.is_empty() {
-            return Ok(Caller(None));
-        }
-        let secret = bearer(parts).ok_or_else(|| {
-            Problem::new(ProblemCode::Unauthorized, "the request has no `Authorization: Bearer` header")
-        })?;
-        let digest = hash(secret);
-        // All keys are looked at, each in constant time, so that the time tells nothing.
-        let same =
-            |key: &&Arc<KeySettings>| verify_slices_are_equal(key.hash.as_bytes(), digest.as_bytes()).is_ok();
-        let found = self.0.iter().fold(None, |found, key| if same(&key) { Some(key) } else { found });
-        let unknown = || Problem::new(ProblemCode::Unauthorized, "the API key is not known");
-        found.map(|key| Caller(Some(Arc::clone(key)))).ok_or_else(unknown)
-    }
-}
-
-fn bearer(parts: &Parts) -> Option<&str> {
-    let (scheme, secret) = parts.headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+fn caller(keys: &Keys, parts: &Parts) -> Result<Caller, Problem> {
+    let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    keys.shown(authorization).map(Caller)
 }
 
 impl Caller {
     fn needs(&self, scope: Scope) -> Result<(), Problem> {
-        let Some(key) = &self.0 else { return Ok(()) };
-        if key.scopes.contains(&scope) || key.scopes.contains(&Scope::Admin) {
-            return Ok(());
-        }
-        let detail = format!("the key `{}` lacks the scope {scope:?}", key.name).to_lowercase();
-        Err(Problem::new(ProblemCode::Forbidden, detail))
+        self.0.as_ref().map_or(Ok(()), |key| key.needs(scope))
     }
 
     /// Name of the key; empty where nobody needs one.
@@ -129,8 +96,7 @@ impl Caller {
     }
 
     fn owns_group(&self, group: &GroupName) -> bool {
-        let gateways = self.0.as_ref().and_then(|key| key.gateways.as_ref());
-        gateways.is_none_or(|gateways| gateways.contains(group))
+        self.0.as_ref().is_none_or(|key| key.owns_group(group))
     }
 }
 
@@ -142,7 +108,7 @@ impl FromRequestParts<Api> for Reader {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        let caller = api.keys.caller(parts)?;
+        let caller = caller(&api.keys, parts)?;
         caller.needs(Scope::Read)?;
         Ok(Self(caller))
     }
@@ -152,7 +118,7 @@ impl FromRequestParts<Api> for Sender {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        let caller = api.keys.caller(parts)?;
+        let caller = caller(&api.keys, parts)?;
         caller.needs(Scope::Send)?;
         Ok(Self(caller))
     }

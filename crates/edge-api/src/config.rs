@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use mmsgw_contract::{ContentTypes, Limits, Rules};
-use mmsgw_domain::{Address, ByteSize, Digest, GroupName, Span};
+use mmsgw_contract::{ContentTypes, KeySettings, Limits, Rules};
+use mmsgw_domain::{ByteSize, Span};
 use mmsgw_net::ServerTlsSettings;
 use serde::Deserialize;
 use url::Url;
@@ -61,36 +61,6 @@ pub struct LimitSettings {
     pub variable: usize,
     /// JSON values in one body.
     pub values: usize,
-}
-
-/// A key, `[[api.key]]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySettings {
-    /// Name, for the log.
-    pub name: String,
-    /// SHA-256 of the key, in lower-case hexadecimal digits.
-    pub hash: Digest,
-    /// What the key may do.
-    pub scopes: Vec<Scope>,
-    /// Gateway groups that it may use and see; all where absent.
-    #[serde(default)]
-    pub gateways: Option<Vec<GroupName>>,
-    /// Origins that it may use and see; all where absent.
-    #[serde(default)]
-    pub origins: Option<Vec<Address>>,
-}
-
-/// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Make and change templates and parts, send messages, order reports on inbound ones.
-    Send,
-    /// Look at templates, parts, messages and media.
-    Read,
-    /// Everything.
-    Admin,
 }
 
 /// Settings that cannot work.
@@ -287,7 +257,7 @@ mod tests {
             .fold(String::new(), |text, line| text + line + "\n");
         let settings = read(&plain).unwrap();
         assert_eq!(settings.check(), Ok(()));
-        assert_eq!(settings.keys[0].scopes, [Scope::Send, Scope::Read]);
+        assert_eq!(settings.keys[0].scopes, [mmsgw_contract::Scope::Send, mmsgw_contract::Scope::Read]);
         assert!(settings.tls.is_some() && settings.public_url.is_some());
     }
 

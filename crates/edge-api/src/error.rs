@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use mmsgw_contract::{Fault, FaultCode, Problem, ProblemCode};
-use mmsgw_engine::{Field, LineFault, Refusal};
+use mmsgw_engine::{Field, LineFault, Refusal, Unfit};
 
 /// An answer that says no. Its body is written by the envelope, which knows the instance.
 #[derive(Debug)]
@@ -116,6 +116,14 @@ impl Places {
                 };
                 Problem::invalid(names.iter().map(fault).collect())
             }
+            Refusal::Unfit { part, unfit } => {
+                let pointer = match part {
+                    Some(index) => self.part(index),
+                    None if self.parts > 0 => "/parts".to_owned(),
+                    None => gateway(),
+                };
+                Problem::field(pointer, unfit_code(&unfit), why)
+            }
             Refusal::NoGroup => Problem::field(gateway(), FaultCode::NoGateway, why),
             Refusal::UnknownGroup(_) => Problem::field(gateway(), FaultCode::UnknownGateway, why),
             Refusal::NoRecipient => {
@@ -142,6 +150,16 @@ impl Places {
             }
         };
         problem.into()
+    }
+}
+
+fn unfit_code(unfit: &Unfit) -> FaultCode {
+    match unfit {
+        Unfit::TooLarge { .. } => FaultCode::ContentTooLarge,
+        Unfit::TooManyPixels { .. } => FaultCode::PictureTooLarge,
+        Unfit::Type { .. } => FaultCode::TypeNotTaken,
+        Unfit::Picture { .. } => FaultCode::BadPicture,
+        Unfit::NoSuchPart { .. } => FaultCode::NoSuchPart,
     }
 }
 

@@ -18,7 +18,6 @@ mod config;
 mod envelope;
 mod error;
 mod idempotency;
-mod key;
 mod media;
 mod messages;
 mod openapi;
@@ -28,8 +27,8 @@ mod router;
 mod serve;
 mod templates;
 
-pub use config::{ApiSettings, DEFAULT_SETTINGS, KeySettings, LimitSettings, Scope, SettingsError};
-pub use key::ApiKey;
+pub use config::{ApiSettings, DEFAULT_SETTINGS, LimitSettings, SettingsError};
+pub use mmsgw_contract::{ApiKey, KeySettings, Scope};
 pub use openapi::document;
 pub use router::{INBOUND_PATH, router, router_with_clock};
 pub use serve::{Listening, ServeError, serve};

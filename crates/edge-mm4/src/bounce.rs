@@ -8,6 +8,7 @@ use mmsgw_mime::{Entity, Headers, Limits, read_headers, read_message};
 use mmsgw_mm4::{Id, Mm4Address, field};
 
 use crate::incoming::candidates;
+use crate::translate::marked_places;
 
 /// Whether a mail that is no MM4 PDU is a bounce: it comes from the null sender, or says so.
 pub(crate) fn may_be(mail_from: &str, raw: &Bytes, limits: &Limits) -> bool {
@@ -34,6 +35,7 @@ pub(crate) fn read(raw: &Bytes, limits: &Limits, prefix: &str) -> Incoming {
     }
     let status = failed.first().map_or("bounced", |status| status.code.as_str()).to_owned();
     let description = failed.iter().find_map(|status| status.diagnostic.clone());
+    let places = about.transaction.as_deref().and_then(marked_places);
     let report = CarrierReport {
         kind: ReportKind::Acknowledgement,
         about,
@@ -44,6 +46,8 @@ pub(crate) fn read(raw: &Bytes, limits: &Limits, prefix: &str) -> Incoming {
         carrier_status: status,
         description: Some(description.unwrap_or_else(|| "the mail was returned as undeliverable".to_owned())),
         at: None,
+        places,
+        again: false,
     };
     // A bounce is never answered.
     Incoming::Report { report, answer: None }

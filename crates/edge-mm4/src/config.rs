@@ -1,14 +1,15 @@
 //! A gateway file for MM4: how a carrier is reached, and its dialect.
 //!
-//! The sections `[gateway]` and `[features]` are the engine's; the others are of this crate. The
+//! The sections `[gateway]`, `[features]` and `[content]` are the engine's; the others are of this crate. The
 //! reference of all fields is `gateway.default.toml` beside the sources, [`REFERENCE`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::heartbeat::Heartbeat;
 use mmsgw_domain::{ByteSize, Span};
-use mmsgw_engine::config::{FeaturesSection, GatewaySection};
+use mmsgw_engine::config::{ContentSection, FeaturesSection, GatewaySection};
 use mmsgw_net::ClientTlsSettings;
 use secrecy::SecretString;
 use serde::de::value::MapAccessDeserializer;
@@ -39,6 +40,9 @@ pub struct Mm4Settings {
     /// What is asked of the carrier, and what is answered to it.
     #[serde(default)]
     pub features: FeaturesSection,
+    /// What the carrier takes of content.
+    #[serde(default)]
+    pub content: ContentSection,
     /// What this carrier does otherwise than others.
     #[serde(default)]
     pub dialect: DialectSection,
@@ -90,8 +94,11 @@ pub struct OutboundSection {
     #[serde(default = "default_idle")]
     pub idle_timeout: Span,
     /// A connection without a mail is asked (NOOP) that often whether it lives; 0 for never.
-    #[serde(default = "default_heartbeat")]
-    pub heartbeat: Span,
+    #[serde(default = "default_keepalive")]
+    pub keepalive: Span,
+    /// How the carrier is asked for a sign of life, at each `heartbeat_interval` of the gateway.
+    #[serde(default)]
+    pub heartbeat: Heartbeat,
     /// How long each step may take; one duration for all steps, or a table.
     #[serde(default)]
     pub timeout: TimeoutSection,
@@ -101,9 +108,6 @@ pub struct OutboundSection {
     /// Whether BDAT is used instead of DATA (CHUNKING) where the server offers it.
     #[serde(default)]
     pub chunking: bool,
-    /// Most octets of a mail as it is sent, encoded; a larger one fails without being tried.
-    #[serde(default)]
-    pub max_message_octets: Option<ByteSize>,
     /// Octets of encoded bodies kept in memory for messages of the same content.
     #[serde(default = "default_render_cache")]
     pub render_cache: ByteSize,
@@ -323,7 +327,7 @@ fn default_idle() -> Span {
     Span::secs(60)
 }
 
-fn default_heartbeat() -> Span {
+fn default_keepalive() -> Span {
     Span::secs(0)
 }
 
@@ -359,8 +363,16 @@ mod tests {
     fn the_reference_names_every_field_and_its_examples_are_good() {
         let full: Mm4Settings = toml::from_str(&reference::uncommented(REFERENCE)).unwrap();
         assert!(full.outbound.password.is_some() && full.inbound.host.is_some());
-        let sections =
-            ["gateway", "outbound", "outbound.tls", "inbound", "addressing", "features", "dialect"];
+        let sections = [
+            "gateway",
+            "outbound",
+            "outbound.tls",
+            "inbound",
+            "addressing",
+            "features",
+            "content",
+            "dialect",
+        ];
         for section in sections {
             reference::names_all_fields::<Mm4Settings>(REFERENCE, LEAST, section);
         }

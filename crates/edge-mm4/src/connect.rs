@@ -22,7 +22,7 @@ pub(crate) struct PoolLimits {
     pub(crate) mails: u32,
     pub(crate) idle: Duration,
     /// Between two NOOPs; zero for none.
-    pub(crate) heartbeat: Duration,
+    pub(crate) keepalive: Duration,
 }
 
 /// See the module.
@@ -60,6 +60,26 @@ impl Pool {
         tried
     }
 
+    /// Asks the carrier whether it is there, by NOOP on a connection that waits for a mail, where there is one and it
+    /// need not be `fresh`; else by a connection beside all others.
+    pub(crate) async fn probe(&self, fresh: bool) -> Result<(), LinkError> {
+        if !fresh
+            && let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned()
+            && let Some(mut link) = self.take_idle()
+            && link.noop().await.is_ok()
+        {
+            self.idle.lock().insert(0, link);
+            drop(permit);
+            return Ok(());
+        }
+        let mut link = self.dialer.open().await?;
+        if !fresh {
+            link.noop().await?;
+        }
+        link.quit().await;
+        Ok(())
+    }
+
     /// Number of connections that wait for a mail.
     #[cfg(test)]
     pub(crate) fn idle(&self) -> usize {
@@ -90,7 +110,7 @@ impl Pool {
     /// Closes what was idle for too long, drops what the server closed, asks the others whether they
     /// live where that is due.
     fn tidy(self: &Arc<Self>) {
-        let PoolLimits { idle: limit, heartbeat, .. } = self.limits;
+        let PoolLimits { idle: limit, keepalive, .. } = self.limits;
         let mut idle = self.idle.lock();
         let links = std::mem::take(&mut *idle);
         for mut link in links {
@@ -98,7 +118,7 @@ impl Pool {
                 continue;
             }
             let old = link.idle_for() >= limit;
-            let silent = !heartbeat.is_zero() && link.unheard_for() >= heartbeat;
+            let silent = !keepalive.is_zero() && link.unheard_for() >= keepalive;
             match (old || silent).then(|| Arc::clone(&self.permits).try_acquire_owned()) {
                 Some(Ok(permit)) if old => end(link, permit),
                 Some(Ok(permit)) => self.ask(link, permit),
@@ -128,8 +148,8 @@ fn end(link: Link, permit: OwnedSemaphorePermit) {
 }
 
 async fn look_after(pool: Weak<Pool>, limits: PoolLimits) {
-    let heartbeat = Some(limits.heartbeat).filter(|beat| !beat.is_zero()).unwrap_or(limits.idle);
-    let pause = (limits.idle.min(heartbeat) / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
+    let keepalive = Some(limits.keepalive).filter(|often| !often.is_zero()).unwrap_or(limits.idle);
+    let pause = (limits.idle.min(keepalive) / 4).clamp(Duration::from_millis(10), Duration::from_secs(1));
     loop {
         tokio::time::sleep(pause).await;
         let Some(pool) = pool.upgrade() else { return };

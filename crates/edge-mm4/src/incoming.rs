@@ -7,7 +7,8 @@
 //! | Error-sending-address-unresolved, Error-message-not-found | failed | 404 |
 //! | Error-message-format-corrupt | failed | 400 |
 //! | Error-unsupported-message | failed | 415 |
-//! | Error-network-problem, Error-unspecified, any other word | failed | 500 |
+//! | Error-unspecified, any other word | failed | 500 |
+//! | Error-network-problem, Error-transient-* | sent again, as often as the group tries; then failed | 500 |
 //!
 //! | delivery report | state | code |
 //! |---|---|---|
@@ -35,7 +36,7 @@ use mmsgw_mm4::{
 
 use crate::bounce;
 use crate::config::{AddressingSection, Mm4Settings};
-use crate::translate::marked_number;
+use crate::translate::{marked_number, marked_places};
 use crate::trust::Trust;
 
 mod message;
@@ -172,6 +173,8 @@ fn acknowledgement(res: &ForwardRes, prefix: &str) -> CarrierReport {
         carrier_status: res.status.as_str().to_owned(),
         description: res.status_text.clone(),
         at: date(&res.head),
+        places: marked_places(res.head.transaction_id.bare()),
+        again: res.status.is_transient(),
     }
 }
 
@@ -220,6 +223,8 @@ fn report(
         carrier_status: word.to_owned(),
         description: report.status_text.clone(),
         at: date(&report.head),
+        places: None,
+        again: false,
     }
 }
 

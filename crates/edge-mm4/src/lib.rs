@@ -2,8 +2,9 @@
 //! messages and reports arrive as mails at an SMTP receiver or in a spool directory.
 //!
 //! Out: the engine hands an [`Outbound`](mmsgw_engine::Outbound) to [`Mm4Gateway`]; `render` encodes
-//! the body once per revision, `translate` makes the PDU, `send` hands both to a session of the pool
-//! in `connect`, `verdict` turns the server's replies into deliveries.
+//! the body once per content, `translate` makes the PDU, `send` hands both to a session of the pool
+//! in `connect`, `verdict` turns the server's replies into deliveries. How large the mail will be
+//! is told by `scales`.
 //!
 //! In: [`SmtpReceiver`] keeps each mail with the engine before it says 250, and [`watch_spool`] each file of
 //! a directory before it removes it, for the group that [`Routes`] names; later the engine has
@@ -15,14 +16,17 @@
 mod bounce;
 pub mod config;
 mod connect;
+mod heartbeat;
 mod incoming;
 mod link;
 mod listen;
+mod names;
 mod peer;
 pub mod receiver;
 mod render;
 mod reporting;
 mod route;
+mod scales;
 mod send;
 mod spool;
 mod translate;
@@ -30,9 +34,12 @@ mod trust;
 mod verdict;
 
 pub use config::{Mm4Settings, SettingsFault};
+pub use heartbeat::{Heartbeat, HeartbeatError};
 pub use listen::{ReceiverError, SmtpReceiver, serve_smtp};
+pub use names::Allowed;
 pub use receiver::ReceiverSettings;
 pub use route::{NoRoute, Origin, Routes};
+pub use scales::Mm4Scales;
 pub use send::{Mm4Gateway, StartError};
 pub use spool::{SpoolKind, SpoolSettings, watch_spool};
 

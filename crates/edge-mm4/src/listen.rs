@@ -18,6 +18,7 @@ use secrecy::ExposeSecret;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::config::SettingsFault;
+use crate::names::{Allowed, Names, System};
 use crate::peer::{Input, Peer};
 use crate::receiver::ReceiverSettings;
 use crate::route::{NoRoute, Origin, Routes};
@@ -28,6 +29,7 @@ pub struct SmtpReceiver {
     address: SocketAddr,
     settings: Arc<ReceiverSettings>,
     tls: Option<Arc<ServerTls>>,
+    names: Arc<Names>,
 }
 
 /// Why a receiver cannot start.
@@ -56,7 +58,8 @@ impl SmtpReceiver {
         }
         let tls = settings.tls.as_ref().map(|tls| ServerTls::load(tls, Alpn::None)).transpose()?;
         let (listener, address) = bind(settings.listen)?;
-        Ok(Self { listener, address, settings: Arc::new(settings), tls: tls.map(Arc::new) })
+        let (settings, names) = (Arc::new(settings), Arc::new(Names::new(System)));
+        Ok(Self { listener, address, settings, tls: tls.map(Arc::new), names })
     }
 
     /// The address really bound.
@@ -73,17 +76,23 @@ impl SmtpReceiver {
     /// at any time.
     pub async fn serve(self, engine: Engine, routes: Arc<ArcSwap<Routes>>, drain: Drain) {
         tracing::info!(address = %self.address, "SMTP receiver listens");
-        let shared = Arc::new(Shared { engine, routes, settings: self.settings, tls: self.tls, drain });
-        let most = shared.settings.max_connections;
-        let watched = shared.drain.clone();
-        accept_tcp(self.listener, most, watched, move |stream, address, permit| {
+        let Self { settings, tls, names, .. } = self;
+        let shared = Arc::new(Shared { engine, routes, settings, tls, names, drain });
+        // Peers that come meanwhile wait: nobody is turned away for our not knowing them yet.
+        tokio::select! {
+            () = shared.drain.draining() => {}
+            () = shared.look_up() => {}
+        }
+        let (most, watched, beside) =
+            (shared.settings.max_connections, shared.drain.clone(), Arc::clone(&shared));
+        let accepting = accept_tcp(self.listener, most, watched, move |stream, address, permit| {
             let shared = Arc::clone(&shared);
             async move {
                 let Some(stream) = shared.secured(stream, address).await else { return };
                 Connection::new(&shared, address).run(Peer::new(stream), permit).await;
             }
-        })
-        .await;
+        });
+        tokio::join!(accepting, beside.keep_looking_up());
     }
 }
 
@@ -107,6 +116,7 @@ struct Shared {
     routes: Arc<ArcSwap<Routes>>,
     settings: Arc<ReceiverSettings>,
     tls: Option<Arc<ServerTls>>,
+    names: Arc<Names>,
     drain: Drain,
 }
 
@@ -115,6 +125,8 @@ struct Connection<'a> {
     shared: &'a Shared,
     address: SocketAddr,
     session: ServerSession,
+    /// Host names that have the peer's address.
+    names: Vec<String>,
     host: String,
     mail_from: String,
     /// The recipients accepted for the mail in hand, and their groups.
@@ -125,16 +137,20 @@ struct Connection<'a> {
 impl<'a> Connection<'a> {
     fn new(shared: &'a Shared, address: SocketAddr) -> Self {
         let from = address.ip().to_canonical();
-        let allowed = shared.settings.allow.iter().any(|network| network.contains(&from));
+        let names = shared.names.of(from);
+        let allowed = shared.settings.allow.iter().any(|allowed| match allowed {
+            Allowed::Network(network) => network.contains(&from),
+            Allowed::Host(host) => names.contains(host),
+        });
         let options = shared.options();
         let session = if allowed {
             ServerSession::new(options)
         } else {
-            tracing::warn!(peer = %address, "a peer from outside the allowed networks was refused");
+            tracing::warn!(peer = %address, "a peer that is not among those allowed was refused");
             ServerSession::refused(options, &Reply::new(554, Enhanced(5, 7, 1), "not for you"))
         };
         let (host, mail_from, accepted) = (String::new(), String::new(), Vec::new());
-        Self { shared, address, session, host, mail_from, accepted, farewell_said: false }
+        Self { shared, address, session, names, host, mail_from, accepted, farewell_said: false }
     }
 
     /// Does what the session wants until it closes. `_permit` is held as long.
@@ -237,7 +253,12 @@ impl<'a> Connection<'a> {
 
     fn recipient(&mut self, address: String) -> Result<(), NotDue> {
         let routes = self.shared.routes.load();
-        let origin = Origin { address: self.address.ip(), host: &self.host, mail_from: &self.mail_from };
+        let origin = Origin {
+            address: self.address.ip(),
+            names: &self.names,
+            host: &self.host,
+            mail_from: &self.mail_from,
+        };
         match routes.group(&address, &origin) {
             Ok(group) => {
                 self.accepted.push((address, group.clone()));
@@ -276,6 +297,31 @@ impl<'a> Connection<'a> {
 }
 
 impl Shared {
+    /// Looks up the names of peers again and again until the drain begins.
+    async fn keep_looking_up(&self) {
+        let pause = self.settings.resolve_interval.0;
+        loop {
+            tokio::select! {
+                () = self.drain.draining() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            tokio::select! {
+                () = self.drain.draining() => return,
+                () = self.look_up() => {}
+            }
+        }
+    }
+
+    /// Looks up all host names of the settings.
+    async fn look_up(&self) {
+        let allowed = self.settings.allow.iter().filter_map(|allowed| match allowed {
+            Allowed::Host(host) => Some(host.clone()),
+            Allowed::Network(_) => None,
+        });
+        let peers: Vec<String> = self.routes.load().hosts().map(str::to_owned).collect();
+        self.names.refresh(allowed.chain(peers).collect()).await;
+    }
+
     /// The connection, encrypted where that is to be so from the first octet.
     async fn secured(&self, stream: TcpStream, address: SocketAddr) -> Option<MaybeTls> {
         let stream = MaybeTls::Plain(stream);

@@ -14,10 +14,14 @@ use serde::Deserialize;
 
 use crate::config::SettingsFault;
 use crate::config::check::{Faults, is_domain};
+use crate::names::Allowed;
 use crate::spool::SpoolSettings;
 
 /// The commented reference of the receiver's settings: every field, with its default.
 pub const REFERENCE: &str = include_str!("receiver.default.toml");
+
+/// What stands before a name in `peers` that is only said, not looked up.
+pub(crate) const EHLO: &str = "ehlo:";
 
 /// The settings of the SMTP receiver.
 #[derive(Debug, Clone, Deserialize)]
@@ -51,11 +55,14 @@ pub struct ReceiverSettings {
     pub auth_in_clear: bool,
     /// User names and passwords of peers; AUTH is required as soon as there is one.
     pub users: BTreeMap<String, SecretString>,
-    /// Networks that peers may connect from.
-    pub allow: Vec<IpNet>,
+    /// Who may connect: networks, addresses and host names.
+    pub allow: Vec<Allowed>,
+    /// How often the host names in `allow` and `peers` are looked up.
+    pub resolve_interval: Span,
     /// Address that a mail goes to (`name@domain`, or `@domain` for all of it), and its group.
     pub receivers: BTreeMap<String, GroupName>,
-    /// Peer (address, network, or name in EHLO), and the group of its mails.
+    /// Peer (address, network, host name, or `ehlo:` with the name it gives in EHLO), and the group of its
+    /// mails.
     pub peers: BTreeMap<String, GroupName>,
     /// Sender of a mail (`name@domain`, or `@domain` for all of it), and its group.
     pub senders: BTreeMap<String, GroupName>,
@@ -81,9 +88,10 @@ impl Default for ReceiverSettings {
             auth_in_clear: false,
             users: BTreeMap::new(),
             allow: vec![
-                IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8),
-                IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128),
+                Allowed::Network(IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8)),
+                Allowed::Network(IpNet::new_assert(std::net::Ipv6Addr::LOCALHOST.into(), 128)),
             ],
+            resolve_interval: Span::secs(60),
             receivers: BTreeMap::new(),
             peers: BTreeMap::new(),
             senders: BTreeMap::new(),
@@ -106,6 +114,7 @@ impl ReceiverSettings {
             ("command_timeout", self.command_timeout),
             ("data_timeout", self.data_timeout),
             ("tls_timeout", self.tls_timeout),
+            ("resolve_interval", self.resolve_interval),
         ] {
             faults.unless(!span.0.is_zero(), field, || "must be longer than nothing".into());
         }
@@ -124,10 +133,13 @@ impl ReceiverSettings {
             faults.receiver("senders", address);
         }
         for peer in self.peers.keys() {
-            let good =
-                peer.parse::<IpNet>().is_ok() || peer.parse::<std::net::IpAddr>().is_ok() || is_domain(peer);
+            let good = match peer.strip_prefix(EHLO) {
+                Some(said) => is_domain(said),
+                None => Allowed::try_from(peer.clone()).is_ok(),
+            };
             faults.unless(good, "peers", || {
-                format!("`{}` is neither an address, nor a network, nor a host name", peer.escape_debug())
+                let given = peer.escape_debug();
+                format!("`{given}` is no address, no network, no host name, and no `{EHLO}name`")
             });
         }
         for spool in &self.spool {
@@ -182,7 +194,11 @@ mod tests {
         assert_eq!(faults("[users]\na = \"b\""), ["users"]);
         assert_eq!(faults("[receivers]\n\"a b@c\" = \"g\""), ["receivers"]);
         assert_eq!(faults("[senders]\n\"nobody\" = \"g\""), ["senders"]);
-        assert_eq!(faults("[peers]\n\"a/b\" = \"g\""), ["peers"]);
+        for peer in ["a/b", "10.0.0.300", "ehlo:", "ehlo:a b"] {
+            assert_eq!(faults(&format!("[peers]\n\"{peer}\" = \"g\"")), ["peers"], "{peer}");
+        }
+        assert_eq!(faults("[peers]\n\"mmsc.x\" = \"g\"\n\"ehlo:mmsc\" = \"g\""), [""; 0]);
+        assert_eq!(faults("resolve_interval = 0"), ["resolve_interval"]);
         let spool = |more: &str| faults(&format!("[[spool]]\ndirectory = \"/x\"\n{more}"));
         assert_eq!(spool(""), [""; 0]);
         assert_eq!(faults("[[spool]]\ndirectory = \"\""), ["spool.directory"]);

@@ -1,4 +1,4 @@
-//! Bodies of mails: all parts of a revision, encoded once and shared by all messages of it.
+//! Bodies of mails: all parts of a content, encoded once and shared by all messages that have it.
 //!
 //! What was encoded stays in memory up to a bound, the least lately used goes first; a body that two
 //! messages need at once is encoded once.
@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mmsgw_domain::{Part, RevisionId};
-use mmsgw_engine::Content;
+use mmsgw_domain::Part;
+use mmsgw_engine::{Content, ContentId};
 use mmsgw_mime::write::{self, Entity, Layout, Leaf, Transfer};
 use mmsgw_mime::{MediaType, safe_name};
 use mmsgw_smtp::lines::{LoneLineEnding, check_line_endings, dot_stuff};
@@ -62,7 +62,7 @@ pub(crate) struct Renderings {
 
 #[derive(Default)]
 struct Shelf {
-    slots: HashMap<RevisionId, Slot>,
+    slots: HashMap<ContentId, Slot>,
     weight: usize,
     clock: u64,
 }
@@ -83,35 +83,35 @@ impl Renderings {
         if content.personal {
             return encode(Arc::clone(content)).await;
         }
-        let revision = content.revision();
-        let cell = self.cell(revision);
+        let id = content.id();
+        let cell = self.cell(id);
         let made = cell.get_or_try_init(|| encode(Arc::clone(content))).await;
         match made {
             Ok(body) => {
-                self.settle(revision, body.weight());
+                self.settle(id, body.weight());
                 Ok(body.clone())
             }
             Err(error) => {
-                self.forget(revision);
+                self.forget(id);
                 Err(error)
             }
         }
     }
 
-    fn cell(&self, revision: RevisionId) -> Arc<OnceCell<Body>> {
+    fn cell(&self, id: ContentId) -> Arc<OnceCell<Body>> {
         let mut shelf = self.shelf.lock();
         shelf.clock += 1;
         let used = shelf.clock;
         let new = || Slot { cell: Arc::default(), weight: 0, used };
-        let slot = shelf.slots.entry(revision).or_insert_with(new);
+        let slot = shelf.slots.entry(id).or_insert_with(new);
         slot.used = used;
         Arc::clone(&slot.cell)
     }
 
     /// Notes what a body weighs, once, and makes room.
-    fn settle(&self, revision: RevisionId, weight: usize) {
+    fn settle(&self, id: ContentId, weight: usize) {
         let mut shelf = self.shelf.lock();
-        let Some(slot) = shelf.slots.get_mut(&revision).filter(|slot| slot.weight == 0) else { return };
+        let Some(slot) = shelf.slots.get_mut(&id).filter(|slot| slot.weight == 0) else { return };
         slot.weight = weight;
         shelf.weight += weight;
         while shelf.weight > self.limit {
@@ -122,10 +122,10 @@ impl Renderings {
     }
 
     /// Forgets an attempt that failed.
-    fn forget(&self, revision: RevisionId) {
+    fn forget(&self, id: ContentId) {
         let mut shelf = self.shelf.lock();
-        if shelf.slots.get(&revision).is_some_and(|slot| slot.weight == 0) {
-            shelf.slots.remove(&revision);
+        if shelf.slots.get(&id).is_some_and(|slot| slot.weight == 0) {
+            shelf.slots.remove(&id);
         }
     }
 }
@@ -142,6 +142,26 @@ async fn encode(content: Arc<Content>) -> Result<Body, RenderError> {
 
 /// Encodes all parts (TS 23.140 clause 8.4.4.1; MIME layout as seen at HotMobile, Play and CallUp).
 fn render(content: &Content) -> Result<Body, RenderError> {
+    let (leaves, layout) = laid_out(content);
+    let boundary = write::boundary_for(&leaves, &content.revision().to_string());
+    let entity = write::entity(&leaves, layout, Transfer::Mail, &boundary)?;
+    check_line_endings(&entity.body)?;
+    let stuffed = match dot_stuff(&entity.body, true) {
+        Cow::Borrowed(_) => entity.body.clone(),
+        Cow::Owned(stuffed) => Bytes::from(stuffed),
+    };
+    Ok(Body { entity: Arc::new(entity), stuffed })
+}
+
+/// The header values that describe the body of `content`, and its octets, without encoding it.
+pub(crate) fn measure(content: &Content) -> Result<(Entity, u64), RenderError> {
+    let (leaves, layout) = laid_out(content);
+    let boundary = write::boundary_for(&[], &content.revision().to_string());
+    Ok(write::measure(&leaves, layout, Transfer::Mail, &boundary)?)
+}
+
+/// The parts in their order, and how they stand together.
+fn laid_out(content: &Content) -> (Vec<Leaf>, Layout) {
     let mut leaves = leaves(content);
     let smil = leaves.iter().position(|leaf| leaf.media_type.is_smil());
     let layout = match smil {
@@ -153,14 +173,7 @@ fn render(content: &Content) -> Result<Body, RenderError> {
         None if stands_alone(&leaves) => Layout::Single,
         None => Layout::Mixed,
     };
-    let boundary = write::boundary_for(&leaves, &content.revision().to_string());
-    let entity = write::entity(&leaves, layout, Transfer::Mail, &boundary)?;
-    check_line_endings(&entity.body)?;
-    let stuffed = match dot_stuff(&entity.body, true) {
-        Cow::Borrowed(_) => entity.body.clone(),
-        Cow::Owned(stuffed) => Bytes::from(stuffed),
-    };
-    Ok(Body { entity: Arc::new(entity), stuffed })
+    (leaves, layout)
 }
 
 /// A lone part is the body itself, unless it is text whose last line has no end: the mail's own last CRLF would
@@ -317,8 +330,8 @@ mod tests {
         renderings.body(&contents[2]).await.unwrap();
         let shelf = renderings.shelf.lock();
         assert!(shelf.weight <= 50_000);
-        assert!(shelf.slots.contains_key(&contents[0].revision()));
-        assert!(!shelf.slots.contains_key(&contents[1].revision()), "the least lately used one stays");
+        assert!(shelf.slots.contains_key(&contents[0].id()));
+        assert!(!shelf.slots.contains_key(&contents[1].id()), "the least lately used one stays");
     }
 
     #[tokio::test]

@@ -5,14 +5,15 @@
 //! number of our users, the group that alone has its domain.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use mmsgw_domain::{Address, AddressKind, GroupName};
 
 use crate::config::{Mm4Settings, SettingsFault};
-use crate::receiver::ReceiverSettings;
+use crate::names::Allowed;
+use crate::receiver::{EHLO, ReceiverSettings};
 
 /// The tables of the receiver and what follows from the gateway files.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +21,10 @@ pub struct Routes {
     receivers: HashMap<String, GroupName>,
     /// The longest prefix first.
     networks: Vec<(IpNet, GroupName)>,
-    hosts: HashMap<String, GroupName>,
+    /// Host names, to be looked up.
+    hosts: BTreeMap<String, GroupName>,
+    /// Names as peers say them.
+    said: HashMap<String, GroupName>,
     senders: HashMap<String, GroupName>,
     domains: HashSet<String>,
     /// Domains of users, and the group that has it; `None` where several have.
@@ -32,6 +36,8 @@ pub struct Routes {
 pub struct Origin<'a> {
     /// Address of the peer.
     pub address: IpAddr,
+    /// Those of [`Routes::hosts`] that have this address, in lower case.
+    pub names: &'a [String],
     /// The name it gave in EHLO.
     pub host: &'a str,
     /// MAIL FROM; empty for the null sender.
@@ -69,10 +75,14 @@ impl Routes {
             routes.domains.extend(domain_of(address));
         }
         for (peer, group) in &receiver.peers {
-            let network = peer.parse::<IpNet>().or_else(|_| peer.parse::<IpAddr>().map(IpNet::from));
-            match network {
-                Ok(network) => routes.networks.push((network.trunc(), group.clone())),
-                Err(_) => drop(routes.hosts.insert(peer.to_ascii_lowercase(), group.clone())),
+            if let Some(said) = peer.strip_prefix(EHLO) {
+                routes.said.insert(said.to_ascii_lowercase(), group.clone());
+                continue;
+            }
+            match Allowed::try_from(peer.clone()) {
+                Ok(Allowed::Network(network)) => routes.networks.push((network.trunc(), group.clone())),
+                Ok(Allowed::Host(host)) => drop(routes.hosts.insert(host, group.clone())),
+                Err(why) => faults.push(SettingsFault { field: "peers", why }),
             }
         }
         routes.networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
@@ -157,10 +167,23 @@ impl Routes {
         }
     }
 
+    /// The host names among the peers, for who looks them up.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.hosts.keys().map(String::as_str)
+    }
+
+    /// By address or host name, which is as good, then by network, then by what the peer says.
     fn by_peer(&self, origin: &Origin<'_>) -> Option<&GroupName> {
         let address = origin.address.to_canonical();
-        let network = self.networks.iter().find(|(network, _)| network.contains(&address));
-        network.map(|(_, group)| group).or_else(|| self.hosts.get(&origin.host.to_ascii_lowercase()))
+        let in_network = |exact: bool| {
+            let fits = |network: &IpNet| (network.prefix_len() == network.max_prefix_len()) == exact;
+            let mut found =
+                self.networks.iter().filter(|(network, _)| fits(network) && network.contains(&address));
+            found.next().map(|(_, group)| group)
+        };
+        let named = || origin.names.iter().find_map(|name| self.hosts.get(name));
+        let said = || self.said.get(&origin.host.to_ascii_lowercase());
+        in_network(true).or_else(named).or_else(|| in_network(false)).or_else(said)
     }
 }
 
@@ -179,8 +202,12 @@ mod tests {
     use super::*;
     use crate::tests::settings;
 
-    const FROM: Origin<'static> =
-        Origin { address: IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3)), host: "mmsc.x", mail_from: "" };
+    const FROM: Origin<'static> = Origin {
+        address: IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3)),
+        names: &[],
+        host: "mmsc.x",
+        mail_from: "",
+    };
 
     fn gateway(group: &str, system: &str) -> Mm4Settings {
         let mut settings = settings();
@@ -210,7 +237,7 @@ mod tests {
     fn receiver_comes_before_peer_before_sender() {
         let routes = routes(
             "[receivers]\n\"@r.own.example\" = \"west\"\n\
-             [peers]\n\"10.0.0.0/8\" = \"west\"\n\"10.1.2.0/24\" = \"east\"\n\"mmsc.y\" = \"west\"\n\
+             [peers]\n\"10.0.0.0/8\" = \"west\"\n\"10.1.2.0/24\" = \"east\"\n\"ehlo:mmsc.y\" = \"west\"\n\
              [senders]\n\"@carrier.example\" = \"west\"\n\"a@carrier.example\" = \"east\"",
         )
         .unwrap();
@@ -223,6 +250,27 @@ mod tests {
         let sender = |mail_from| Origin { mail_from, ..elsewhere };
         assert_eq!(group(&routes, number, sender("A@carrier.example")).as_deref(), Ok("east"));
         assert_eq!(group(&routes, number, sender("b@carrier.example")).as_deref(), Ok("west"));
+    }
+
+    #[test]
+    fn a_host_name_is_as_good_as_an_address() {
+        let routes = routes(
+            "[peers]\n\"10.0.0.0/8\" = \"west\"\n\"MMSC.y\" = \"east\"\n\"10.9.9.9\" = \"west\"\n\
+             \"ehlo:mmsc.z\" = \"west\"",
+        )
+        .unwrap();
+        assert_eq!(routes.hosts().collect::<Vec<_>>(), ["mmsc.y"]);
+        let number = "+15555550101/TYPE=PLMN@mms.own.example";
+        let names = ["mmsc.y".to_owned()];
+        let named = Origin { names: &names, ..FROM };
+        assert_eq!(group(&routes, number, FROM).as_deref(), Ok("west"));
+        assert_eq!(group(&routes, number, named).as_deref(), Ok("east"), "before the network");
+        let exact = Origin { address: "10.9.9.9".parse().unwrap(), ..named };
+        assert_eq!(group(&routes, number, exact).as_deref(), Ok("west"), "the address itself");
+        let elsewhere = Origin { address: "192.0.2.1".parse().unwrap(), ..FROM };
+        let says = |host| group(&routes, number, Origin { host, ..elsewhere });
+        assert_eq!(says("mmsc.y"), Err(NoRoute::UnknownRecipient), "who only says so is not believed");
+        assert_eq!(says("MMSC.z").as_deref(), Ok("west"));
     }
 
     #[test]

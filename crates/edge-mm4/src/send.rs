@@ -19,6 +19,7 @@ use secrecy::ExposeSecret;
 
 use crate::config::{Endpoint, Mm4Settings, OutboundSection, SecureConnection, SettingsFault};
 use crate::connect::{Pool, PoolLimits};
+use crate::heartbeat::Heartbeat;
 use crate::incoming::Reader;
 use crate::link::{Dialer, Mail};
 use crate::render::{Body, Renderings};
@@ -34,6 +35,7 @@ pub struct Mm4Gateway {
     pool: Arc<Pool>,
     judge: Judge,
     max_octets: Option<u64>,
+    heartbeat: Heartbeat,
     reader: Reader,
 }
 
@@ -72,7 +74,7 @@ impl Mm4Gateway {
             connections: outbound.connections.unwrap_or(settings.gateway.window).max(1),
             mails: outbound.max_mails_per_connection,
             idle: outbound.idle_timeout.0,
-            heartbeat: outbound.heartbeat.0,
+            keepalive: outbound.keepalive.0,
         };
         Ok(Self {
             instance,
@@ -80,7 +82,8 @@ impl Mm4Gateway {
             renderings: Renderings::new(outbound.render_cache.as_usize()),
             pool: Pool::start(dialer(outbound, endpoint)?, limits),
             judge: Judge { retry: settings.dialect.retry_statuses.clone() },
-            max_octets: outbound.max_message_octets.map(|size| size.0),
+            max_octets: settings.content.max_message_octets.map(|size| size.0),
+            heartbeat: outbound.heartbeat,
             reader: Reader::new(settings, Limits::DEFAULT),
         })
     }
@@ -127,6 +130,15 @@ impl Mm4Gateway {
 impl Gateway for Mm4Gateway {
     fn instance(&self) -> &InstanceId {
         &self.instance
+    }
+
+    async fn heartbeat(&self) -> Result<(), String> {
+        let probed = match self.heartbeat {
+            Heartbeat::None => Ok(()),
+            Heartbeat::Greeting => self.pool.probe(true).await,
+            Heartbeat::Noop => self.pool.probe(false).await,
+        };
+        probed.map_err(|error| error.to_string())
     }
 
     async fn send(&self, outbound: &Outbound) -> Verdict {

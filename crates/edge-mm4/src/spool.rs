@@ -6,12 +6,12 @@
 //! it. The files of an instance that died are taken over by the others after a while; one that was
 //! already kept when its instance died is kept twice, and the second recognised as a repetition.
 //!
-//! Which directory is looked into how often is a setting; no notice of the kernel is relied upon, as
-//! there is none for shared directories. What a mail means is found out later, by the gateway.
+//! The kernel gives notice of new files; since it does so for this host's files only, the directory is
+//! looked into now and then as well. What a mail means is found out later, by the gateway.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use futures_util::StreamExt;
@@ -26,9 +26,11 @@ use crate::route::Routes;
 
 mod envelope;
 mod files;
+mod notices;
 
 use envelope::{Delivered, Misfit};
 use files::{Folder, Taken};
+use notices::Notices;
 
 /// One directory to watch: an entry of the table array `[[spool]]` of the receiver's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -42,7 +44,7 @@ pub struct SpoolSettings {
     /// The group of all its mails; without it each goes where its recipients and sender lead.
     #[serde(default)]
     pub group: Option<GroupName>,
-    /// How often it is looked into.
+    /// How often it is looked into without notice, as of files that other hosts put into a shared directory.
     #[serde(default = "default_poll")]
     pub poll_interval: Span,
     /// Plain directories: a file is taken when it has not changed for so long.
@@ -92,12 +94,14 @@ pub async fn watch_spool(
     routes: Arc<ArcSwap<Routes>>,
     drain: Drain,
 ) {
-    let (pause, directory) = (settings.poll_interval.0, settings.directory.clone());
+    let (poll, directory) = (settings.poll_interval.0, settings.directory.clone());
     tracing::info!(directory = %directory.display(), kind = ?settings.kind, "spool directory is watched");
     let mut folder = Folder::new(&settings);
+    let mut notices = Watch { notices: Notices::new(folder.source()), asked: None, comes: false };
     let spool = Spool { engine, settings, routes };
     let mut complained = false;
     while !drain.is_draining() {
+        notices.renew(&directory, poll).await;
         let (more, trouble) = match spool.round(&mut folder).await {
             Ok(Round { more, waits }) => (more, waits),
             Err(error) => (false, Some(error.to_string())),
@@ -108,13 +112,38 @@ pub async fn watch_spool(
         }
         complained = trouble.is_some();
         if !more {
+            let quick = if complained || !notices.comes { Some(QUICK) } else { folder.settles_in() };
             tokio::select! {
                 () = drain.draining() => break,
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(quick.map_or(poll, |quick| quick.min(poll))) => {}
+                () = notices.notices.heard(), if !complained => {}
             }
         }
     }
     folder.leave().await;
+}
+
+/// The notices about a directory, asked for anew with each look that nobody gave notice of.
+struct Watch {
+    notices: Notices,
+    asked: Option<Instant>,
+    /// Whether any come.
+    comes: bool,
+}
+
+impl Watch {
+    async fn renew(&mut self, directory: &Path, poll: Duration) {
+        if self.asked.is_some_and(|asked| self.comes && asked.elapsed() < poll) {
+            return;
+        }
+        let asked = self.notices.ask().await;
+        if let Err(error) = &asked
+            && (self.comes || self.asked.is_none())
+        {
+            tracing::info!(directory = %directory.display(), error, "no notice of new files, so it is looked into often");
+        }
+        (self.asked, self.comes) = (Some(Instant::now()), asked.is_ok());
+    }
 }
 
 struct Spool {
@@ -227,7 +256,7 @@ impl Spool {
 }
 
 fn default_poll() -> Span {
-    Span(Duration::from_millis(500))
+    Span::secs(5)
 }
 
 fn default_settle() -> Span {
@@ -247,6 +276,8 @@ fn shown(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// How often a directory is looked into that gives no notice, or whose files have to wait.
+const QUICK: Duration = Duration::from_millis(500);
 /// Files taken in one round.
 const MOST_AT_ONCE: usize = 256;
 /// Files worked on at once; they share the commits of the store.

@@ -33,6 +33,7 @@ pub(crate) fn recipient(address: &str) -> Recipient {
         code: Code::OK,
         updated: NOW,
         peer_ref: None,
+        round: 0,
     }
 }
 
@@ -63,11 +64,7 @@ pub(crate) fn content(parts: Vec<(Part, Bytes)>) -> Content {
         parts,
     };
     let (id, revision) = (TemplateId::generate(NOW), RevisionId::generate(NOW));
-    Content {
-        template: Template { id, revision, created: NOW, expires: NOW, content },
-        bodies,
-        personal: false,
-    }
+    Content::new(Template { id, revision, created: NOW, expires: NOW, content }, bodies)
 }
 
 pub(crate) fn message(recipients: &[&str]) -> Message {

@@ -10,6 +10,7 @@
 //! An option that is absent is not stated, so that the carrier's own default counts.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use mmsgw_domain::{
     Address, AddressKind, ContentClass, Message, MessageClass, Priority, Recipient, RecipientKind,
@@ -98,7 +99,7 @@ impl Translator {
         let unsent: HashSet<&Address> = outbound.recipients.iter().map(|r| &r.address).collect();
         let batches = all.chunks(size).enumerate().map(|(index, chunk)| Batch {
             recipients: chunk.iter().filter(|r| unsent.contains(&r.address)).collect(),
-            mark: (!single).then(|| mark(index, chunk)),
+            mark: (!single).then(|| mark(index * size, chunk)),
         });
         batches.filter(|batch| !batch.recipients.is_empty()).collect()
     }
@@ -188,13 +189,22 @@ fn transaction(outbound: &Outbound, batch: &Batch<'_>) -> String {
     }
 }
 
-/// The mark of one mail among several: its number where it has only one, so that an answer without
-/// a list of recipients can be told to be about it ([`marked_number`]); else its position.
-fn mark(index: usize, chunk: &[Recipient]) -> String {
+/// The mark of one mail among several, by which an answer without a list of recipients can be told to be
+/// about these: its number where it has only one ([`marked_number`]); else the places of its numbers in
+/// the message, counted from 1 ([`marked_places`]).
+fn mark(start: usize, chunk: &[Recipient]) -> String {
     match chunk {
         [Recipient { address, .. }] if address.kind() != AddressKind::Mail => address.bare().to_owned(),
-        _ => format!("b{}", index + 1),
+        _ => format!("b{}-{}", start + 1, start + chunk.len()),
     }
+}
+
+/// The places that a transaction id of ours was made for, where it was made for some.
+pub(crate) fn marked_places(transaction: &str) -> Option<Range<usize>> {
+    let (_, mark) = transaction.get(32..)?.rsplit_once('.')?;
+    let (first, last) = mark.strip_prefix('b')?.split_once('-')?;
+    let (first, last) = (first.parse::<usize>().ok()?, last.parse::<usize>().ok()?);
+    (first > 0 && first <= last).then(|| first - 1..last)
 }
 
 /// The number that a transaction id of ours was made for, where it was made for one.

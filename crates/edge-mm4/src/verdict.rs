@@ -17,7 +17,7 @@
 //! a final reply into one that is tried again.
 
 use mmsgw_domain::{Address, Code, Recipient};
-use mmsgw_engine::{Answer, Delivery, Outcome, Verdict};
+use mmsgw_engine::{Answer, Delivery, Outcome, Unfit, Verdict};
 use mmsgw_net::UpgradeError;
 use mmsgw_smtp::client::{ClientError, EnvelopeError, MailOutcome};
 use mmsgw_smtp::{Enhanced, Reply};
@@ -103,8 +103,8 @@ pub(crate) fn unwritable(error: &dyn std::fmt::Display) -> Delivery {
 
 /// A mail larger than it may be.
 pub(crate) fn too_large(octets: u64, limit: u64) -> Delivery {
-    let text = format!("the mail has {octets} octets, the carrier takes {limit}");
-    Delivery::Fail { answer: Answer::own(Code::UNSUPPORTED, text) }
+    let unfit = Unfit::TooLarge { octets, limit };
+    Delivery::Fail { answer: Answer::own(Code::UNSUPPORTED, unfit.to_string()) }
 }
 
 fn final_code(reply: &Reply) -> Code {

@@ -57,7 +57,9 @@ impl Door {
     /// [`SecretError`], naming the file.
     pub(crate) fn new(inbound: &Inbound) -> Result<Self, SecretError> {
         let proofs = inbound.credentials()?.iter().map(Proof::of).collect();
-        let digest = inbound.digest_user()?.map(|(user, password)| DigestAuth::new(&user, &password));
+        let algorithms = &inbound.digest_algorithms;
+        let digest =
+            inbound.digest_user()?.map(|(user, password)| DigestAuth::new(&user, &password, algorithms));
         Ok(Self {
             allow: inbound.allow.clone(),
             certificates: inbound.fingerprints(),
@@ -88,7 +90,7 @@ impl Door {
     /// Values of WWW-Authenticate, the best first (RFC 7616 clause 3.7).
     pub(crate) fn challenges(&self, turned: Turned) -> Vec<String> {
         let stale = turned == Turned::Stale;
-        let digest = self.digest.iter().map(|digest| digest.challenge(stale, self.opened.elapsed()));
+        let digest = self.digest.iter().flat_map(|digest| digest.challenges(stale, self.opened.elapsed()));
         digest.chain(self.proofs.iter().map(|proof| format!("{} realm=\"mm7\"", proof.scheme))).collect()
     }
 

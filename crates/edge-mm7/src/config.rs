@@ -6,19 +6,23 @@
 mod check;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use mmsgw_domain::{ByteSize, Span};
-use mmsgw_engine::config::{FeaturesSection, GatewaySection};
+use mmsgw_engine::config::{ContentSection, FeaturesSection, GatewaySection};
 use mmsgw_mm7::Namespace;
 use mmsgw_mm7::version::{BASE, KNOWN};
-use mmsgw_net::ClientTlsSettings;
+use mmsgw_net::{ClientTlsSettings, ServerTlsSettings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
 pub use check::SettingFault;
+
+pub use crate::digest::DigestAlgorithm;
+use crate::heartbeat::Heartbeat;
 
 /// A commented gateway file that names every setting and states the defaults.
 pub const REFERENCE: &str = include_str!("gateway.default.toml");
@@ -40,6 +44,9 @@ pub struct Mm7Settings {
     /// What is asked of the carrier, and what is answered to it.
     #[serde(default)]
     pub features: FeaturesSection,
+    /// What the carrier takes of content.
+    #[serde(default)]
+    pub content: ContentSection,
     /// What this MMSC is particular about.
     #[serde(default)]
     pub dialect: Dialect,
@@ -75,6 +82,8 @@ pub struct Outbound {
     pub connections: Option<usize>,
     /// Octets of rendered content kept in memory for messages that share it.
     pub content_cache: ByteSize,
+    /// How the MMSC is asked for a sign of life, at each `heartbeat_interval` of the gateway; absent: not at all.
+    pub heartbeat: Option<Heartbeat>,
     /// Authorities, client certificate and server name.
     pub tls: ClientTlsSettings,
 }
@@ -95,6 +104,7 @@ impl Default for Outbound {
             connect_timeout: Span::secs(5),
             connections: None,
             content_cache: ByteSize(32 << 20),
+            heartbeat: None,
             tls: ClientTlsSettings::default(),
         }
     }
@@ -118,7 +128,7 @@ pub enum AuthScheme {
 pub enum PasswordScheme {
     /// HTTP Basic (RFC 7617): the password itself.
     Basic,
-    /// HTTP Digest (RFC 7616) with SHA-256: proof of knowing it.
+    /// HTTP Digest (RFC 7616): proof of knowing it.
     Digest,
     /// Either of them.
     Both,
@@ -138,6 +148,8 @@ pub struct Inbound {
     pub password_file: Option<PathBuf>,
     /// How the password is shown.
     pub password_scheme: PasswordScheme,
+    /// Hashes offered for HTTP Digest, the best first. MD5 is for an MMSC that knows nothing better.
+    pub digest_algorithms: Vec<DigestAlgorithm>,
     /// Token that the MMSC shows (HTTP Bearer).
     pub bearer_token: Option<SecretString>,
     /// File that holds the token.
@@ -150,6 +162,11 @@ pub struct Inbound {
     pub check_vaspid: bool,
     /// Refuse requests that state another MMSRelayServerID.
     pub relay_server_id: Option<String>,
+    /// Address and port of a listener of its own, instead of the one in the main file. Gateways that name
+    /// the same one share it, and differ by their paths.
+    pub host: Option<SocketAddr>,
+    /// Certificate of that listener; without it plain HTTP.
+    pub tls: Option<ServerTlsSettings>,
     /// A path of its own besides `/mmsgw/v1/mms/inbound/<group>`.
     pub path: Option<String>,
     /// Octets of the largest request taken.
@@ -178,12 +195,15 @@ impl Default for Inbound {
             password: None,
             password_file: None,
             password_scheme: PasswordScheme::Basic,
+            digest_algorithms: vec![DigestAlgorithm::Sha256],
             bearer_token: None,
             bearer_token_file: None,
             client_certificates: Vec::new(),
             allow: Vec::new(),
             check_vaspid: false,
             relay_server_id: None,
+            host: None,
+            tls: None,
             path: None,
             max_body: ByteSize(10_000_000),
             faults_with_200: false,
@@ -577,6 +597,7 @@ mod tests {
             "inbound" => toml::from_str::<Inbound>("unknown-key = 1").err(),
             "addressing" => toml::from_str::<Addressing>("unknown-key = 1").err(),
             "features" => toml::from_str::<FeaturesSection>("unknown-key = 1").err(),
+            "content" => toml::from_str::<ContentSection>("unknown-key = 1").err(),
             _ => toml::from_str::<Dialect>("unknown-key = 1").err(),
         };
         let text = error.unwrap().message().to_owned();
@@ -585,7 +606,8 @@ mod tests {
 
     #[test]
     fn the_reference_names_every_setting() {
-        for section in ["gateway", "outbound", "outbound.tls", "inbound", "addressing", "features", "dialect"]
+        for section in
+            ["gateway", "outbound", "outbound.tls", "inbound", "addressing", "features", "content", "dialect"]
         {
             let start = REFERENCE.find(&format!("\n[{section}]\n")).expect(section) + section.len() + 4;
             let text = REFERENCE[start..].split("\n[").next().unwrap();
@@ -615,7 +637,14 @@ mod tests {
             ("connections = 0", Some("outbound.connections")),
             ("[inbound]\nclient_certificates = ['12:34']", Some("fingerprint")),
             ("[inbound]\npath = 'mm7'", Some("inbound.path")),
+            ("[inbound]\npath = '/mmsgw/v1/mms'", Some("belongs to the API")),
+            ("[inbound]\npath = '/mmsgw/v1/mms/inbound/carrier'", Some("needs no saying")),
+            ("[inbound]\nhost = '127.0.0.1:8443'\npath = '/'", None),
+            ("[inbound.tls]\ncert_file = 'a'\nkey_file = 'b'", Some("inbound.tls")),
             ("[inbound]\npassword_scheme = 'digest'", Some("inbound.password_scheme")),
+            ("[inbound]\ndigest_algorithms = []", Some("inbound.digest_algorithms")),
+            ("[inbound]\ndigest_algorithms = ['MD5', 'MD5']", Some("inbound.digest_algorithms")),
+            ("[inbound]\ndigest_algorithms = ['SHA-256', 'MD5']", None),
             ("[inbound]\nreport_url = 'peer'", Some("inbound.report_url")),
             ("[inbound]\nreport_url = 'ftp://peer.example/'", Some("inbound.report_url")),
             ("[inbound]\nreport_url = 'http://u:p@peer.example/'", Some("credentials")),
@@ -623,6 +652,7 @@ mod tests {
             ("[inbound]\nservice_code = \"\\n\"", Some("inbound.service_code")),
             ("[inbound]\ncheck_vaspid = true", Some("needs `vaspid`")),
             ("[addressing]\ndest_prefix = \"\\n\"", Some("addressing.dest_prefix")),
+            ("[content]\nmax_image_width = 0", Some("content.max_image_width")),
             ("[dialect]\nretry_statuses = [1000]", Some("dialect.retry_statuses")),
             ("[dialect]\nnamespace = 'a b'", Some("dialect.namespace")),
         ] {

@@ -1,5 +1,5 @@
-//! HTTP Digest authentication (RFC 7616) with SHA-256 and `qop=auth`. Clients that know MD5 only are not
-//! served, as the cryptography in use here has no MD5.
+//! HTTP Digest authentication (RFC 7616) with `qop=auth`: SHA-256, and MD5 where the settings say so, for
+//! clients that know nothing better.
 //!
 //! A nonce carries its age and our seal, so that one costs no memory until somebody who knows the password
 //! has used it; then its uses are counted, so that none counts twice. The seal is made at the start: after a
@@ -12,14 +12,28 @@ use std::time::Duration;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{digest, hmac, rand};
 use http::{Method, Uri};
+use md5::{Digest as _, Md5};
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+/// A hash that a client may use (RFC 7616 clause 3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum DigestAlgorithm {
+    /// SHA-256.
+    #[serde(rename = "SHA-256")]
+    Sha256,
+    /// MD5, which the standard keeps for old clients only.
+    #[serde(rename = "MD5")]
+    Md5,
+}
 
 /// One user who may show a password this way.
 pub(crate) struct DigestAuth {
     user: String,
-    /// H(user:realm:password), RFC 7616 clause 3.4.2; as good as the password here, so it is one.
-    secret: SecretString,
+    /// H(user:realm:password), RFC 7616 clause 3.4.2, by each hash that is offered; as good as the password
+    /// here, so it is one.
+    secrets: Vec<(DigestAlgorithm, SecretString)>,
     seal: hmac::Key,
     uses: Mutex<Uses>,
 }
@@ -36,21 +50,27 @@ pub(crate) enum Seen {
 }
 
 impl DigestAuth {
-    pub(crate) fn new(user: &str, password: &SecretString) -> Self {
-        let secret = hash(&[user, REALM, password.expose_secret()]).into();
+    pub(crate) fn new(user: &str, password: &SecretString, algorithms: &[DigestAlgorithm]) -> Self {
+        let secret = |algorithm: &DigestAlgorithm| {
+            (*algorithm, algorithm.hash(&[user, REALM, password.expose_secret()]).into())
+        };
+        let secrets = algorithms.iter().map(secret).collect();
         // Without chance there is no seal that nobody can make.
         let seal = hmac::Key::generate(hmac::HMAC_SHA256, &rand::SystemRandom::new())
             .expect("the system has no random numbers");
-        Self { user: user.to_owned(), secret, seal, uses: Mutex::default() }
+        Self { user: user.to_owned(), secrets, seal, uses: Mutex::default() }
     }
 
-    /// Value of WWW-Authenticate, `now` since some beginning that never changes.
-    pub(crate) fn challenge(&self, stale: bool, now: Duration) -> String {
+    /// Values of WWW-Authenticate, in the order of the settings, `now` since some beginning that never
+    /// changes.
+    pub(crate) fn challenges(&self, stale: bool, now: Duration) -> impl Iterator<Item = String> {
         let stale = if stale { ", stale=true" } else { "" };
-        let nonce = self.nonce(now);
-        format!(
-            "Digest realm=\"{REALM}\", qop=\"auth\", algorithm=SHA-256, nonce=\"{nonce}\", charset=UTF-8{stale}"
-        )
+        self.secrets.iter().map(move |(algorithm, _)| {
+            let (name, nonce) = (algorithm.name(), self.nonce(now));
+            format!(
+                "Digest realm=\"{REALM}\", qop=\"auth\", algorithm={name}, nonce=\"{nonce}\", charset=UTF-8{stale}"
+            )
+        })
     }
 
     /// What is thought of the `credentials` behind `Digest ` in Authorization.
@@ -58,11 +78,14 @@ impl DigestAuth {
         let Some(shown) = Shown::parse(credentials).filter(|shown| shown.fits(target)) else {
             return Seen::Bad;
         };
-        let request = hash(&[method.as_str(), &shown.uri]);
-        let secret = self.secret.expose_secret();
-        let want = hash(&[secret, &shown.nonce, &shown.count, &shown.cnonce, "auth", &request]);
+        let offered =
+            |(algorithm, _): &&(DigestAlgorithm, _)| shown.algorithm.eq_ignore_ascii_case(algorithm.name());
+        let Some((algorithm, secret)) = self.secrets.iter().find(offered) else { return Seen::Bad };
+        let request = algorithm.hash(&[method.as_str(), &shown.uri]);
+        let secret = secret.expose_secret();
+        let want = algorithm.hash(&[secret, &shown.nonce, &shown.count, &shown.cnonce, "auth", &request]);
         // Digests are compared, so that a comparison tells nothing of the user's name.
-        let is_user = same(&hash(&[&shown.username]), &hash(&[&self.user]));
+        let is_user = same(&sha256(&shown.username), &sha256(&self.user));
         let is_response = same(&shown.response.to_ascii_lowercase(), &want);
         match is_user & is_response {
             false => Seen::Bad,
@@ -155,14 +178,15 @@ struct Shown {
     count: String,
     cnonce: String,
     response: String,
+    algorithm: String,
 }
 
 impl Shown {
-    /// Reads what is said for our realm, algorithm and quality of protection; none for another one, and for
-    /// what is no list of parameters.
+    /// Reads what is said for our realm and quality of protection; none for another one, and for what is no
+    /// list of parameters.
     fn parse(credentials: &str) -> Option<Self> {
         let mut shown = Self::default();
-        let (mut realm, mut algorithm, mut qop) = (String::new(), String::new(), String::new());
+        let (mut realm, mut qop) = (String::new(), String::new());
         for (name, value) in parameters(credentials)? {
             let place = match name.to_ascii_lowercase().as_str() {
                 "username" => &mut shown.username,
@@ -172,7 +196,7 @@ impl Shown {
                 "cnonce" => &mut shown.cnonce,
                 "response" => &mut shown.response,
                 "realm" => &mut realm,
-                "algorithm" => &mut algorithm,
+                "algorithm" => &mut shown.algorithm,
                 "qop" => &mut qop,
                 _ => continue,
             };
@@ -181,8 +205,11 @@ impl Shown {
                 return None;
             }
         }
+        // Clause 3.4: who names none means this one.
+        if shown.algorithm.is_empty() {
+            DigestAlgorithm::Md5.name().clone_into(&mut shown.algorithm);
+        }
         let is_ours = realm == REALM
-            && algorithm.eq_ignore_ascii_case("SHA-256")
             && qop.eq_ignore_ascii_case("auth")
             && shown.count.len() == 8
             && !shown.cnonce.is_empty();
@@ -237,9 +264,27 @@ fn unquote(quoted: &str) -> Option<(String, &str)> {
     None
 }
 
-/// SHA-256 of texts with colons between, in hexadecimal.
-pub(crate) fn hash(texts: &[&str]) -> String {
-    hex(digest::digest(&digest::SHA256, texts.join(":").as_bytes()).as_ref())
+impl DigestAlgorithm {
+    /// The name on the wire.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Md5 => "MD5",
+        }
+    }
+
+    /// The hash of texts with colons between, in hexadecimal.
+    pub(crate) fn hash(self, texts: &[&str]) -> String {
+        let text = texts.join(":");
+        match self {
+            Self::Sha256 => sha256(&text),
+            Self::Md5 => hex(&Md5::digest(text.as_bytes())),
+        }
+    }
+}
+
+fn sha256(text: &str) -> String {
+    hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 fn hex(octets: &[u8]) -> String {

@@ -5,7 +5,8 @@
 //! door, and only then answers.
 //!
 //! Where to look: `translate` is the one place where words of the domain become words of MM7 and back;
-//! `render` keeps rendered content for the messages that share it; `verdict` is the one table that says
+//! `render` keeps rendered content for the messages that share it; `scales` tells how
+//! large a request will be; `verdict` is the one table that says
 //! what an answer means; `tell` reports to a peer on its messages, `amend` takes
 //! back or replaces ours; `auth` says who may post to us, `digest`
 //! is the one scheme of it that remembers something. Settings of a gateway file are in [`config`].
@@ -15,8 +16,10 @@ mod amend;
 mod auth;
 pub mod config;
 mod digest;
+mod heartbeat;
 mod receive;
 mod render;
+mod scales;
 mod send;
 mod tell;
 #[cfg(test)]
@@ -25,5 +28,7 @@ mod translate;
 mod verdict;
 
 pub use config::{Mm7Settings, SecretError, SettingFault};
+pub use heartbeat::{Heartbeat, HeartbeatError};
 pub use receive::{Receiver, router};
+pub use scales::Mm7Scales;
 pub use send::{GatewayError, Mm7Gateway};

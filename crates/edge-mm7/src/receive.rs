@@ -2,7 +2,7 @@
 //!
 //! The carrier hears 1000 when the request is durable in the group's RX queue; what it means is found out
 //! later, by the gateway's reader, which also knows a repetition: that one is answered as the first was. A
-//! request that cannot be read is refused and not kept, as its sender still has it. Answers are SOAP in the
+//! request that cannot be read is refused, and kept for people to look at. Answers are SOAP in the
 //! request's own namespace, version and TransactionID; faults follow TS 23.140 clause 8.7.3 and SOAP 1.1
 //! clause 6.2.
 
@@ -217,6 +217,7 @@ impl Reception {
             Ok(request) => request,
             Err(error) => {
                 tracing::warn!(gateway.group = %group, peer = from, body = excerpt(&body), "not readable: {error}");
+                self.keep_for_people(content_type, from, body).await;
                 let kind = error.fault_kind();
                 let status = Status { details: Some(error.to_string()), ..Status::of(kind.status_code()) };
                 return self.receiver.fault(kind, Some(status), &error.context);
@@ -242,6 +243,18 @@ impl Reception {
                 self.respond(message, self.receiver.response(message), &context)
             }
             Err(refusal) => self.refuse(&refusal, &context),
+        }
+    }
+
+    /// Keeps what cannot be read, though it is refused: few senders come again with something better. The engine finds
+    /// it unreadable as well, and puts it among the dead.
+    async fn keep_for_people(&self, content_type: String, from: String, body: Bytes) {
+        if body.is_empty() {
+            return;
+        }
+        let kind = IntakeKind::Http { content_type };
+        if let Err(refusal) = self.engine.intake(&self.receiver.group, kind, from, body).await {
+            tracing::error!(gateway.group = %self.receiver.group, "not kept: {refusal}");
         }
     }
 

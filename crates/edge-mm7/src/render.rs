@@ -1,16 +1,16 @@
 //! The content of messages as MIME, rendered once and shared by the messages that have it.
 //!
-//! Keyed by revision, which never changes. The first message that needs a revision renders it while the
+//! Keyed by what names a content, which never changes. The first message that needs one renders it while the
 //! others wait; what was rendered stays in memory up to a bound.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mmsgw_domain::{Part, RevisionId};
-use mmsgw_engine::Content;
+use mmsgw_domain::Part;
+use mmsgw_engine::{Content, ContentId};
 use mmsgw_mime::MediaType;
-use mmsgw_mime::write::{Entity, Layout, Leaf, Transfer, WriteError, boundary_for, entity};
+use mmsgw_mime::write::{Entity, Layout, Leaf, Transfer, WriteError, boundary_for, entity, measure};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
@@ -38,7 +38,7 @@ pub(crate) enum RenderError {
 
 #[derive(Default)]
 struct Shelf {
-    slots: HashMap<RevisionId, Slot>,
+    slots: HashMap<ContentId, Slot>,
     weight: usize,
     clock: u64,
 }
@@ -67,14 +67,41 @@ impl Renderer {
         if content.personal {
             return self.render(content).map(|entity| Some(Arc::new(entity)));
         }
-        let revision = content.revision();
-        let cell = self.cell(revision);
+        let id = content.id();
+        let cell = self.cell(id);
         let rendered = cell.get_or_try_init(async || self.render(content).map(Arc::new)).await;
-        self.settle(revision, rendered.as_ref().map_or(0, |entity| entity.body.len()) + SLOT_OCTETS);
+        self.settle(id, rendered.as_ref().map_or(0, |entity| entity.body.len()) + SLOT_OCTETS);
         rendered.map(|entity| Some(Arc::clone(entity)))
     }
 
     fn render(&self, content: &Content) -> Result<Entity, RenderError> {
+        let (leaves, layout) = self.laid_out(content)?;
+        let boundary = boundary_for(&leaves, &content.revision().to_string());
+        Ok(presentable(entity(&leaves, layout, self.transfer, &boundary)?))
+    }
+
+    /// The header values of the content and its octets, without encoding it; none where there are no parts.
+    pub(crate) fn measure(&self, content: &Content) -> Result<Option<(Entity, u64)>, RenderError> {
+        if content.bodies.is_empty() {
+            return Ok(None);
+        }
+        let (leaves, layout) = self.laid_out(content)?;
+        let boundary = boundary_for(&[], &content.revision().to_string());
+        let (hollow, octets) = measure(&leaves, layout, self.transfer, &boundary)?;
+        Ok(Some((presentable(hollow), octets)))
+    }
+
+    /// The most octets of a medium that are no more than `wire` octets once encoded.
+    pub(crate) fn media_octets(&self, wire: u64) -> u64 {
+        match self.transfer {
+            Transfer::Binary => wire,
+            // Lines of 76 columns: 57 octets in 78.
+            Transfer::Base64 | Transfer::Mail => wire / 78 * 57,
+        }
+    }
+
+    /// The parts, and how they stand together.
+    fn laid_out(&self, content: &Content) -> Result<(Vec<Leaf>, Layout), RenderError> {
         let leaves = leaves(content)?;
         let layout = match (self.layout, leaves.as_slice()) {
             (ContentLayout::Single, [_]) => Layout::Single,
@@ -84,29 +111,24 @@ impl Renderer {
             }
             _ => Layout::Mixed,
         };
-        let boundary = boundary_for(&leaves, &content.revision().to_string());
-        let mut entity = entity(&leaves, layout, self.transfer, &boundary)?;
-        // It becomes a header as it stands.
-        entity.content_location =
-            entity.content_location.filter(|name| name.bytes().all(|b| matches!(b, b' '..=b'~')));
-        Ok(entity)
+        Ok((leaves, layout))
     }
 
-    fn cell(&self, revision: RevisionId) -> Arc<OnceCell<Arc<Entity>>> {
+    fn cell(&self, id: ContentId) -> Arc<OnceCell<Arc<Entity>>> {
         let mut shelf = self.shelf.lock();
         shelf.clock += 1;
         let used = shelf.clock;
         let fresh = || Slot { cell: Arc::default(), weight: 0, used };
-        let slot = shelf.slots.entry(revision).or_insert_with(fresh);
+        let slot = shelf.slots.entry(id).or_insert_with(fresh);
         slot.used = used;
         Arc::clone(&slot.cell)
     }
 
     /// Notes what a revision weighs and makes room: the least lately used ones go first. One in use stays
     /// alive with its users.
-    fn settle(&self, revision: RevisionId, weight: usize) {
+    fn settle(&self, id: ContentId, weight: usize) {
         let mut shelf = self.shelf.lock();
-        if let Some(slot) = shelf.slots.get_mut(&revision) {
+        if let Some(slot) = shelf.slots.get_mut(&id) {
             let before = std::mem::replace(&mut slot.weight, weight);
             shelf.weight = shelf.weight - before + weight;
         }
@@ -117,6 +139,12 @@ impl Renderer {
             shelf.weight -= shelf.slots.remove(&oldest).map_or(0, |slot| slot.weight);
         }
     }
+}
+
+/// Its Content-Location becomes a header as it stands.
+fn presentable(entity: Entity) -> Entity {
+    let plain = |name: &String| name.bytes().all(|b| matches!(b, b' '..=b'~'));
+    Entity { content_location: entity.content_location.filter(plain), ..entity }
 }
 
 fn leaves(content: &Content) -> Result<Vec<Leaf>, RenderError> {

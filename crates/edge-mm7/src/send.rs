@@ -23,7 +23,8 @@ use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::config::{Credential, Mm7Settings, PrefixStyle, SecretError, SettingFault};
+use crate::config::{Credential, Dialect, Mm7Settings, PrefixStyle, SecretError, SettingFault};
+use crate::heartbeat::Heartbeat;
 use crate::receive::limits;
 use crate::render::{CONTENT_ID, RenderError, Renderer};
 use crate::translate::Translator;
@@ -36,6 +37,7 @@ pub struct Mm7Gateway {
     pub(crate) reports: Option<Way>,
     client: HttpClient,
     soap_action: HeaderValue,
+    heartbeat: Option<Heartbeat>,
     timeout: Duration,
     connections: Semaphore,
     pub(crate) options: WriteOptions,
@@ -49,6 +51,18 @@ pub struct Mm7Gateway {
 pub(crate) struct Way {
     url: Url,
     credential: Option<Credential>,
+}
+
+impl Way {
+    fn show_credential(&self, begun: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.credential {
+            None => begun,
+            Some(Credential::Basic { username, password }) => {
+                begun.basic_auth(username, Some(password.expose_secret()))
+            }
+            Some(Credential::Bearer(token)) => begun.bearer_auth(token.expose_secret()),
+        }
+    }
 }
 
 /// Why a gateway cannot be made of its settings.
@@ -96,15 +110,10 @@ impl Mm7Gateway {
             mmsc,
             client,
             soap_action: HeaderValue::try_from(format!("\"{}\"", outbound.soap_action)).map_err(action)?,
+            heartbeat: outbound.heartbeat.clone(),
             timeout: outbound.timeout.0,
             connections: Semaphore::new(connections),
-            options: WriteOptions {
-                prefixes: match settings.dialect.prefix_style {
-                    PrefixStyle::Default => Prefixes::None,
-                    PrefixStyle::Mm7 => Prefixes::Mm7,
-                },
-                bare_sender: settings.dialect.bare_sender,
-            },
+            options: options(&settings.dialect),
             renderer: Renderer::new(&settings.dialect, outbound.content_cache.as_usize()),
             judge: Judge::new(&settings.dialect, translator.numbering.clone()),
             translator,
@@ -143,14 +152,8 @@ impl Mm7Gateway {
             Ok(begun) => begun,
             Err(refusal) => return Heard::Nothing(refusal.to_string()),
         };
-        let begun = match &way.credential {
-            None => begun,
-            Some(Credential::Basic { username, password }) => {
-                begun.basic_auth(username, Some(password.expose_secret()))
-            }
-            Some(Credential::Bearer(token)) => begun.bearer_auth(token.expose_secret()),
-        };
-        let request = begun
+        let request = way
+            .show_credential(begun)
             .header(SOAP_ACTION, self.soap_action.clone())
             .header(CONTENT_TYPE, &packaged.content_type)
             .header(CONTENT_LENGTH, packaged.content_length())
@@ -192,6 +195,19 @@ impl Gateway for Mm7Gateway {
         &self.instance
     }
 
+    async fn heartbeat(&self) -> Result<(), String> {
+        let Some(beat) = &self.heartbeat else { return Ok(()) };
+        let begun = self.client.request(beat.method.clone(), self.mmsc.url.clone());
+        let begun = begun.map_err(|refusal| refusal.to_string())?;
+        let response = self.mmsc.show_credential(begun).send().await.map_err(|e| self.reason(&e))?;
+        let status = response.status();
+        if beat.is_met_by(status) {
+            Ok(())
+        } else {
+            Err(format!("{beat} was wanted, and HTTP {status} came"))
+        }
+    }
+
     async fn send(&self, outbound: &Outbound) -> Verdict {
         let request = |id: Option<&str>| Some(self.translator.submit(outbound, id));
         match self.package(Some(&outbound.content), request).await {
@@ -227,6 +243,17 @@ impl Gateway for Mm7Gateway {
 pub(crate) fn unwritable(error: &Unwritable) -> Delivery {
     let answer = Answer::own(Code::MALFORMED, format!("cannot be written as MM7: {error}"));
     Delivery::Fail { answer }
+}
+
+/// How a dialect has envelopes written.
+pub(crate) fn options(dialect: &Dialect) -> WriteOptions {
+    WriteOptions {
+        prefixes: match dialect.prefix_style {
+            PrefixStyle::Default => Prefixes::None,
+            PrefixStyle::Mm7 => Prefixes::Mm7,
+        },
+        bare_sender: dialect.bare_sender,
+    }
 }
 
 /// Why a message cannot be written.

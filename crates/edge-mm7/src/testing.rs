@@ -42,6 +42,7 @@ fn recipient(address: &str, kind: RecipientKind) -> Recipient {
         code: Code::OK,
         updated: now(),
         peer_ref: None,
+        round: 0,
     }
 }
 
@@ -81,11 +82,7 @@ pub(crate) fn content(parts: &[(&str, &str, &[u8])]) -> Content {
         expires: now(),
         content: template_content(parts.iter().map(part).collect()),
     };
-    Content {
-        template,
-        bodies: parts.iter().map(|(_, _, body)| Bytes::copy_from_slice(body)).collect(),
-        personal: false,
-    }
+    Content::new(template, parts.iter().map(|(_, _, body)| Bytes::copy_from_slice(body)).collect())
 }
 
 /// A message without any option to these addresses.

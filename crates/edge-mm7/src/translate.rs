@@ -150,6 +150,8 @@ impl Translator {
             carrier_status,
             description: report.status_text.clone(),
             at: report.date.map(Timestamp::from_jiff),
+            places: None,
+            again: false,
         }
     }
 
@@ -169,6 +171,8 @@ impl Translator {
             carrier_status: report.mm_status.as_str().to_owned(),
             description: report.status_text.clone(),
             at: report.time_stamp.map(Timestamp::from_jiff),
+            places: None,
+            again: false,
         }
     }
 

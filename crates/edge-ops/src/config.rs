@@ -12,7 +12,8 @@ pub const CONFIG_DEFAULT: &str = include_str!("config.default.toml");
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OpsSettings {
-    /// Address and port of the listener. It asks for no key, so it is on loopback unless told otherwise.
+    /// Address and port of the listener. Health and metrics ask for no key, so it is on loopback unless told
+    /// otherwise.
     pub listen: SocketAddr,
     /// The store counts as unreachable when it has not answered within this time.
     pub store_timeout: Span,

@@ -1,4 +1,4 @@
-//! The three paths, and the listener that serves them.
+//! The paths, and the listener that serves them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use mmsgw_contract::Keys;
 use mmsgw_domain::Clock;
 use mmsgw_engine::Engine;
 use mmsgw_net::{Drain, HttpLimits, serve_http};
@@ -15,13 +16,15 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::admin;
 use crate::config::OpsSettings;
 use crate::metrics::{Depth, Metrics, counts};
 
-/// The three paths. The clock tells the age of what waits.
-pub fn router(engine: Engine, clock: Arc<dyn Clock>, settings: &OpsSettings) -> Router {
-    let ops = Ops { engine, clock, patience: settings.store_timeout.0 };
-    Router::new()
+/// The paths. The clock tells the age of what waits; `keys` are asked for by administration.
+pub fn router(engine: Engine, clock: Arc<dyn Clock>, settings: &OpsSettings, keys: Keys) -> Router {
+    let on_loopback = settings.listen.ip().to_canonical().is_loopback();
+    let ops = Ops { engine, clock, patience: settings.store_timeout.0, keys: Arc::new(keys), on_loopback };
+    admin::router()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -34,6 +37,7 @@ pub async fn serve(
     engine: Engine,
     clock: Arc<dyn Clock>,
     settings: &OpsSettings,
+    keys: Keys,
     drain: Drain,
 ) {
     let limits = HttpLimits {
@@ -42,14 +46,17 @@ pub async fn serve(
         stall_timeout: settings.store_timeout.0 + HttpLimits::default().stall_timeout,
         ..HttpLimits::default()
     };
-    serve_http(listener, None, limits, drain, router(engine, clock, settings)).await;
+    serve_http(listener, None, limits, drain, router(engine, clock, settings, keys)).await;
 }
 
 #[derive(Clone)]
-struct Ops {
-    engine: Engine,
+pub(crate) struct Ops {
+    pub(crate) engine: Engine,
     clock: Arc<dyn Clock>,
-    patience: Duration,
+    pub(crate) patience: Duration,
+    pub(crate) keys: Arc<Keys>,
+    /// Whether only this host reaches the listener.
+    pub(crate) on_loopback: bool,
 }
 
 impl Ops {
@@ -69,6 +76,15 @@ impl Ops {
         });
         Ok(depths.collect())
     }
+
+    /// What an operator should know about the storage.
+    async fn warnings(&self) -> Vec<String> {
+        match timeout(self.patience, self.engine.warnings()).await {
+            Ok(Ok(warnings)) => warnings,
+            Ok(Err(refusal)) => vec![format!("the storage does not tell of its state: {refusal}")],
+            Err(_) => vec!["the storage does not tell of its state in time".to_owned()],
+        }
+    }
 }
 
 /// Body of `/readyz`.
@@ -77,13 +93,16 @@ struct Readiness {
     ready: bool,
     /// Why not, for people.
     reasons: Vec<String>,
+    /// What works, but not as well as it should.
+    warnings: Vec<String>,
 }
 
 async fn ready(State(ops): State<Ops>) -> Response {
     let reasons: Vec<String> = ops.depths().await.err().into_iter().collect();
     let ready = reasons.is_empty();
+    let warnings = if ready { ops.warnings().await } else { Vec::new() };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, reasons })).into_response()
+    (status, Json(Readiness { ready, reasons, warnings })).into_response()
 }
 
 async fn metrics(State(ops): State<Ops>) -> Response {
@@ -99,4 +118,4 @@ async fn metrics(State(ops): State<Ops>) -> Response {
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

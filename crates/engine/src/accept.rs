@@ -15,10 +15,20 @@ use mmsgw_store::{Batch, Lane, NewJob, Write};
 
 use crate::draft::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
 use crate::engine::{CLAIM_SLACK, Engine};
+use crate::fit::{is_smil, warn_of_unshown};
 use crate::group::{Group, count};
 use crate::idempotency::{Claim, KeptResult};
 use crate::personal::is_personal;
 use crate::refusal::{Field, Refusal};
+
+/// A template that is not in the store yet.
+struct Drafted {
+    template: Template,
+    /// What puts it there.
+    batch: Batch,
+    /// Names of its parts in the order of the request.
+    order: Vec<String>,
+}
 
 impl Engine {
     /// Creates a template.
@@ -39,7 +49,7 @@ impl Engine {
         claim: Option<&Claim>,
     ) -> Result<Template, Refusal> {
         let id = claim.map_or_else(|| TemplateId::generate(self.now()), Claim::id);
-        let (template, mut batch) = self.draft_template(draft, id).await?;
+        let Drafted { template, mut batch, .. } = self.draft_template(draft, id).await?;
         if let Some(claim) = claim {
             batch.push(Write::KeepRevision { id: template.revision, until: claim.until() });
             batch.push(claim.closed(KeptResult::Template(template.revision)));
@@ -80,6 +90,7 @@ impl Engine {
         template.expires = self.template_end(&template.content);
         self.claim_blobs(template, self.keep_until(template.expires), &mut batch);
         batch.push(Write::Template { template: template.clone(), replaces });
+        warn_of_unshown(template);
         self.store.commit(batch).await?;
         Ok(template.clone())
     }
@@ -141,7 +152,7 @@ impl Engine {
         claim: Option<&Claim>,
     ) -> Result<(Message, Template), Refusal> {
         let template = self.template(template).await?;
-        let message = self.queue_message(&template, submission, claim, Batch::new()).await?;
+        let message = self.queue_message(&template, submission, claim, (Batch::new(), &[])).await?;
         Ok((message, template))
     }
 
@@ -167,21 +178,26 @@ impl Engine {
         submission: Submission,
         claim: Option<&Claim>,
     ) -> Result<(Message, Template), Refusal> {
-        let (template, batch) = self.draft_template(draft, TemplateId::generate(self.now())).await?;
-        let message = self.queue_message(&template, submission, claim, batch).await?;
+        let drafted = self.draft_template(draft, TemplateId::generate(self.now())).await?;
+        let Drafted { template, batch, order } = drafted;
+        let message = self.queue_message(&template, submission, claim, (batch, &order)).await?;
         Ok((message, template))
     }
 
-    /// Makes a message and commits it with what `batch` holds already.
+    /// Makes a message and commits it with what `batch` holds already; `order` has the names of the request's parts.
     async fn queue_message(
         &self,
         template: &Template,
         submission: Submission,
         claim: Option<&Claim>,
-        batch: Batch,
+        (batch, order): (Batch, &[String]),
     ) -> Result<Message, Refusal> {
         let id = claim.map_or_else(|| MessageId::generate(self.now()), Claim::id);
         let (message, mut batch) = self.draft_message(template, submission, id, batch)?;
+        if let Some(unfit) = self.check_fit(template, &message).await? {
+            let part = unfit.part().and_then(|name| order.iter().position(|given| given == name));
+            return Err(Refusal::Unfit { part, unfit });
+        }
         if let Some(claim) = claim {
             batch.push(Write::KeepRevision { id: template.revision, until: claim.until() });
             batch.push(claim.closed(KeptResult::Message(Box::new(message.clone()))));
@@ -191,24 +207,22 @@ impl Engine {
         Ok(message)
     }
 
-    async fn draft_template(
-        &self,
-        draft: TemplateDraft,
-        id: TemplateId,
-    ) -> Result<(Template, Batch), Refusal> {
+    async fn draft_template(&self, draft: TemplateDraft, id: TemplateId) -> Result<Drafted, Refusal> {
         let now = self.now();
         check_times(&draft.content, now)?;
         let mut batch = Batch::new();
         let mut content = draft.content;
         content.parts = self.make_parts(draft.parts, &mut batch).await?;
         self.check_personal(content.subject.as_deref(), &content.parts)?;
+        let order = content.parts.iter().map(|part| part.name.clone()).collect();
         self.arrange(&mut content.parts, 0)?;
         content.personal = is_personal(&content);
         let revision = RevisionId::generate(now);
         let template = Template { id, revision, created: now, expires: self.template_end(&content), content };
         self.claim_blobs(&template, self.keep_until(template.expires), &mut batch);
         batch.push(Write::Template { template: template.clone(), replaces: None });
-        Ok((template, batch))
+        warn_of_unshown(&template);
+        Ok(Drafted { template, batch, order })
     }
 
     /// When a template may be forgotten: not before the last moment at which it may be delivered.
@@ -283,7 +297,7 @@ impl Engine {
             let why = format!("two parts are named `{}`", parts[twice].name);
             return Err(Refusal::invalid(Field::Part(twice.saturating_sub(kept)), why));
         }
-        parts.sort_by_key(|part| !part.content_type.starts_with("application/smil"));
+        parts.sort_by_key(|part| !is_smil(part));
         Ok(())
     }
 
@@ -307,7 +321,7 @@ impl Engine {
         let (message, scheduled) = self.make_message(template, &group, submission, id)?;
         self.claim_revision(template, &message, &mut batch);
         self.queue_callbacks(&message, &scheduled, &mut batch);
-        batch.push(transmit(&group, &message, template, lane(&group, message.priority)));
+        batch.push(transmission(&group, &message, (message.created, begin(template, &message))));
         batch.push(Write::NewMessage(message.clone()));
         Ok((message, batch))
     }
@@ -425,6 +439,7 @@ impl Engine {
                 code: Code::OK,
                 updated: now,
                 peer_ref: None,
+                round: 0,
             })
             .collect();
         if recipients.is_empty() { Err(Refusal::NoRecipient) } else { Ok(recipients) }
@@ -467,13 +482,28 @@ impl Engine {
 /// Claims remembered; forgetting them only costs a repeated claim.
 const MAX_CLAIMS: usize = 10_000;
 
-/// The job that hands a message to the carrier.
-pub(crate) fn transmit(group: &Group, message: &Message, template: &Template, lane: Lane) -> Write {
+/// When a new message may be handed to the carrier at the earliest.
+pub(crate) fn begin(template: &Template, message: &Message) -> Timestamp {
+    template.content.earliest_delivery.unwrap_or(message.created).max(message.created)
+}
+
+/// The job that hands a message to the carrier when it is `due`.
+pub(crate) fn transmission(group: &Group, message: &Message, (now, due): (Timestamp, Timestamp)) -> Write {
+    transmit(group, message, (now, due), lane(group, message.priority))
+}
+
+/// The same, in a lane that is not its priority's.
+pub(crate) fn transmit(
+    group: &Group,
+    message: &Message,
+    (now, due): (Timestamp, Timestamp),
+    lane: Lane,
+) -> Write {
     Write::Enqueue(NewJob {
-        id: JobId::generate(message.created),
+        id: JobId::generate(now),
         queue: group.queue(QueueKind::Tx),
         lane,
-        due: template.content.earliest_delivery.unwrap_or(message.created).max(message.created),
+        due,
         job: Job::TransmitV1(TransmitJob { message: message.id }),
     })
 }

@@ -60,7 +60,7 @@ impl Engine {
             return self.store.commit(Batch::new().with(Write::Finish(lease))).await;
         }
         let numbers = recipients.iter().map(|r| r.address.clone()).collect();
-        let verdict = match self.change_of(&message, job.order).await? {
+        let verdict = match self.change_of(group, &message, job.order).await? {
             Ok(change) => {
                 let transaction_id = lease.job.to_string();
                 let message = Arc::new(message.clone());
@@ -77,6 +77,7 @@ impl Engine {
     /// What the carrier is asked for, or why it cannot be asked.
     async fn change_of(
         &self,
+        group: &Group,
         message: &Message,
         order: AmendOrder,
     ) -> Result<Result<AmendmentKind, String>, StoreError> {
@@ -85,6 +86,11 @@ impl Engine {
         }
         let content = match self.content(message.revision).await {
             Ok(content) => content,
+            Err(ContentError::Store(error)) => return Err(error),
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let content = match self.fitted(group, self.outbound(message, content)).await {
+            Ok(outbound) => outbound.content,
             Err(ContentError::Store(error)) => return Err(error),
             Err(error) => return Ok(Err(error.to_string())),
         };
@@ -100,7 +106,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let _turn = self.turns.take(message.id).await;
         for _ in 0..MOST_CONFLICTS {
-            let mut change = Change::new(self, &message);
+            let mut change = Change::new(self, message.clone());
             let mut due = None;
             for outcome in &tried.verdict.outcomes {
                 let again = self.amended(&message, &mut change, &tried, outcome);
@@ -108,7 +114,8 @@ impl Engine {
             }
             let lease = lease.clone();
             let write = due.map_or(Write::Finish(lease.clone()), |due| Write::Postpone { lease, due });
-            match self.store.commit(change.commit_with(write)).await {
+            change.push(write);
+            match self.store.commit(change.commit()).await {
                 Err(StoreError::Conflict(_)) => {}
                 other => return other,
             }

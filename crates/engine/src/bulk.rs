@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
 use self::orders::{line_key, tally_key};
-use crate::accept::transmit;
+use crate::accept::{begin, transmit};
 use crate::draft::Submission;
 use crate::engine::Engine;
 use crate::group::Group;
@@ -230,6 +230,7 @@ impl Bulk {
             return Err(Refusal::Overloaded { retry_after: Duration::from_secs(5) });
         }
         let Prepared { mut writes, accepted, refused } = self.prepare(lines, explain)?;
+        self.check_fit(&writes).await?;
         self.settle().await?;
         self.order.next_line = end;
         self.order.accepted += accepted;
@@ -264,7 +265,8 @@ impl Bulk {
                 Ok(message) => {
                     prepared.accepted += 1;
                     until = until.max(self.engine.keep_until(message.deadline));
-                    prepared.writes.push(transmit(&self.group, &message, &self.template, Lane::Slow));
+                    let times = (message.created, begin(&self.template, &message));
+                    prepared.writes.push(transmit(&self.group, &message, times, Lane::Slow));
                     prepared.writes.push(Write::NewMessage(message));
                 }
                 Err(fault) => {
@@ -286,6 +288,17 @@ impl Bulk {
             prepared.writes.push(Write::Tally { key: tally_key(self.group(), self.id), add, until });
         }
         Ok(prepared)
+    }
+
+    /// Makes sure of one message that the carrier takes what the template holds, before the first one is queued.
+    async fn check_fit(&self, writes: &[Write]) -> Result<(), Refusal> {
+        let first = writes.iter().find_map(|write| match write {
+            Write::NewMessage(message) => Some(message),
+            _ => None,
+        });
+        let Some(message) = first.filter(|_| self.order.accepted == 0) else { return Ok(()) };
+        let unfit = self.engine.check_fit(&self.template, message).await?;
+        unfit.map_or(Ok(()), |unfit| Err(Refusal::Unfit { part: None, unfit }))
     }
 
     fn make(&self, submission: Submission) -> Result<Message, Refusal> {

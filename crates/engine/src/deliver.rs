@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use mmsgw_domain::{Code, Message, MessageId, Recipient, State};
-use mmsgw_store::{Lease, LeasedJob, StoreError, Write};
+use mmsgw_domain::{Code, InstanceId, Message, MessageId, QueueKind, Recipient, State};
+use mmsgw_store::{Batch, Lease, LeasedJob, StoreError, Write};
 
 use crate::content::{Content, ContentError};
 use crate::engine::Engine;
-use crate::gateway::{Answer, Delivery, FetchError, Gateway, Outbound, Verdict};
+use crate::gateway::{Answer, Delivery, FetchError, Outbound, Verdict};
 use crate::group::Group;
 use crate::settle::Settlement;
-use crate::worker::Slot;
+use crate::worker::{Place, Slot};
 
 /// One try of a job.
 pub(crate) struct Try<'a> {
@@ -21,65 +21,136 @@ pub(crate) struct Try<'a> {
     pub(crate) slot: Slot,
 }
 
+/// How far one try came.
+enum Attempt {
+    /// Somebody said what became of it.
+    Said {
+        verdict: Verdict,
+        /// The transaction id that was used with the carrier, where it came to that.
+        transaction: Option<String>,
+    },
+    /// No number of the message is left to be served.
+    NothingLeft,
+    /// The instance may not go on: the job goes back as if it had not been taken.
+    NotBegun,
+}
+
+impl Attempt {
+    fn without_carrier(delivery: Delivery) -> Self {
+        Self::Said { verdict: Verdict::all(delivery), transaction: None }
+    }
+}
+
 impl Engine {
     /// Hands one message to the carrier and settles its job by the verdict.
     pub(crate) async fn deliver(
         &self,
-        group: &Group,
-        gateway: &dyn Gateway,
+        place: Place<'_>,
         id: MessageId,
         Try { lease, tries, slot }: Try<'_>,
     ) -> Result<(), StoreError> {
+        let Place { group, instance, .. } = place;
         let _flight = self.flights.take(id).await;
         let Some(message) = self.store.message(id).await? else {
             return self.settle_without_message(lease).await;
         };
         if self.is_bulk_cancelled(&message).await? {
             drop(slot);
-            return self.end_withdrawn(message, gateway.instance(), lease).await;
+            return self.end_withdrawn(message, instance.id(), lease).await;
         }
-        let (verdict, transaction) = self.attempt(group, gateway, &message).await?;
+        let (verdict, transaction) = match self.attempt(place, &message).await? {
+            Attempt::Said { verdict, transaction } => (Some(verdict), transaction),
+            Attempt::NothingLeft => (None, None),
+            Attempt::NotBegun => {
+                let release = Write::Release { lease: lease.clone(), due: self.now() };
+                return self.store.commit(Batch::new().with(release)).await;
+            }
+        };
         drop(slot);
-        let settlement =
-            Settlement { group, instance: gateway.instance(), lease, tries, verdict, transaction };
+        let instance = instance.id();
+        let settlement = Settlement { group, instance, lease, tries, verdict, transaction };
         self.settle(message, settlement).await
     }
 
-    /// One try. `None` as the verdict means that there is nothing left to do.
-    async fn attempt(
-        &self,
-        group: &Group,
-        gateway: &dyn Gateway,
-        message: &Message,
-    ) -> Result<(Option<Verdict>, Option<String>), StoreError> {
+    async fn attempt(&self, place: Place<'_>, message: &Message) -> Result<Attempt, StoreError> {
+        let Place { group, instance, gateway } = place;
         let now = self.now();
         if !message.is_unsent() {
-            return Ok((None, None));
+            return Ok(Attempt::NothingLeft);
         }
         if message.deadline <= now {
-            return Ok((Some(Verdict::all(Delivery::Fail { answer: overdue() })), None));
+            return Ok(Attempt::without_carrier(Delivery::Fail { answer: overdue() }));
         }
         let content = match self.content(message.revision).await {
             Ok(content) => content,
             Err(ContentError::Store(error)) => return Err(error),
-            Err(error) => return Ok((Some(Verdict::all(without_content(&error))), None)),
+            Err(error) => return Ok(Attempt::without_carrier(without_content(&error))),
         };
-        let content = match self.personalised(message, content) {
-            Ok(content) => content,
-            Err(error) => {
-                let answer = Answer::own(Code::UNSUPPORTED, error.to_string());
-                return Ok((Some(Verdict::all(Delivery::Fail { answer })), None));
-            }
+        let mut outbound = match self.fitted(group, self.outbound(message, content)).await {
+            Ok(outbound) => outbound,
+            Err(ContentError::Store(error)) => return Err(error),
+            Err(error) => return Ok(Attempt::without_carrier(without_content(&error))),
         };
-        group.pacer.turn().await;
-        let outbound = self.outbound(message, content);
+        if let Err(error) = self.speak(group, &mut outbound) {
+            return Ok(Attempt::without_carrier(error));
+        }
+        tokio::select! {
+            biased;
+            () = instance.hands_back() => return Ok(Attempt::NotBegun),
+            turn = group.pacer.turn(self.registry.as_ref()) => turn?,
+        }
+        outbound.now = self.now();
         let transaction = outbound.transaction_id.clone();
         let verdict = gateway.send(&outbound).await;
-        note_health(group, &verdict);
-        Ok((Some(verdict), Some(transaction)))
+        self.note_health(place, &verdict).await;
+        Ok(Attempt::Said { verdict, transaction: Some(transaction) })
     }
 
-    fn outbound(&self, message: &Message, content: Arc<Content>) -> Outbound {
+    /// Tells the breaker how the carrier is, and the group's other instances where it wants patience.
+    async fn note_health(&self, place: Place<'_>, verdict: &Verdict) {
+        let Place { group, instance, .. } = place;
+        for outcome in &verdict.outcomes {
+            let hold = match &outcome.delivery {
+                Delivery::Defer { later: true, pause, answer, .. } => {
+                    instance.trouble(&answer.description);
+                    group.breaker.trouble(*pause)
+                }
+                Delivery::Defer { heard: false, answer, .. } => {
+                    instance.trouble(&answer.description);
+                    group.breaker.trouble(None)
+                }
+                Delivery::Fail { answer } => {
+                    instance.trouble(&answer.description);
+                    group.breaker.well();
+                    None
+                }
+                Delivery::Defer { .. } | Delivery::Sent { .. } => {
+                    group.breaker.well();
+                    None
+                }
+            };
+
+            if let Some(hold) = hold
+                && let Err(error) =
+                    self.store.hold_back(&group.queue(QueueKind::Tx), self.now().after(hold)).await
+            {
+                tracing::warn!(gateway.group = %group.settings.name, %error, "cannot hold the group back");
+            }
+        }
+    }
+
+    /// Puts the message's own words into its content.
+    fn speak(&self, group: &Group, outbound: &mut Outbound) -> Result<(), Delivery> {
+        let content = self.personalised(&outbound.message, Arc::clone(&outbound.content));
+        let unfit = |why: String| Delivery::Fail { answer: Answer::own(Code::UNSUPPORTED, why) };
+        outbound.content = content.map_err(|error| unfit(error.to_string()))?;
+        if outbound.content.personal {
+            self.judge(group, outbound).map_err(|error| unfit(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn outbound(&self, message: &Message, content: Arc<Content>) -> Outbound {
         let recipients: Vec<Recipient> = message.unsent().cloned().collect();
         let transaction_id = message.transaction_id();
         Outbound { message: Arc::new(message.clone()), recipients, content, transaction_id, now: self.now() }
@@ -89,7 +160,7 @@ impl Engine {
     pub(crate) async fn settle_broken(
         &self,
         group: &Group,
-        gateway: &dyn Gateway,
+        instance: &InstanceId,
         message: Message,
         job: &LeasedJob,
         why: &str,
@@ -97,7 +168,6 @@ impl Engine {
         let answer = Answer::own(Code::UNSPECIFIED, why);
         let verdict = Verdict::all(Delivery::Defer { answer, later: false, heard: false, pause: None });
         let (verdict, transaction) = (Some(verdict), None);
-        let instance = gateway.instance();
         let settlement =
             Settlement { group, instance, lease: &job.lease, tries: job.tries, verdict, transaction };
         self.settle(message, settlement).await
@@ -136,17 +206,8 @@ fn without_content(error: &ContentError) -> Delivery {
         ContentError::Fetch { error: FetchError::Missing(_), .. } | ContentError::Gone(_) => {
             fail(Code::UNKNOWN)
         }
-        ContentError::Fetch { error: FetchError::Refused(_), .. } => fail(Code::UNSUPPORTED),
-    }
-}
-
-/// Tells the breaker how the carrier is.
-fn note_health(group: &Group, verdict: &Verdict) {
-    for outcome in &verdict.outcomes {
-        match &outcome.delivery {
-            Delivery::Defer { later: true, pause, .. } => group.breaker.trouble(*pause),
-            Delivery::Defer { heard: false, .. } => group.breaker.trouble(None),
-            Delivery::Defer { .. } | Delivery::Sent { .. } | Delivery::Fail { .. } => group.breaker.well(),
+        ContentError::Fetch { error: FetchError::Refused(_), .. } | ContentError::Unfit(_) => {
+            fail(Code::UNSUPPORTED)
         }
     }
 }

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mmsgw_domain::{Clock, GroupName, RetryPolicy, Timestamp};
-use mmsgw_store::{BlobStore, Store};
+use mmsgw_store::{BlobStore, Registry, Store};
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Bulks;
 use crate::content::ContentCache;
+use crate::fit::Adapter;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
+use crate::instance::{Instance, MissedHeartbeats};
+use crate::notes::Notes;
 use crate::personal::Compiled;
 use crate::turns::Turns;
 
@@ -23,6 +27,8 @@ pub struct Engine(Arc<Core>);
 pub struct EngineParts {
     /// Templates, messages and jobs.
     pub store: Arc<dyn Store>,
+    /// What instances share besides jobs.
+    pub registry: Arc<dyn Registry>,
     /// Media.
     pub blobs: Arc<dyn BlobStore>,
     /// The time.
@@ -54,6 +60,10 @@ pub struct EngineSettings {
     pub lease: Duration,
     /// Octets of loaded media in memory.
     pub cache_octets: usize,
+    /// Pictures that are changed at once; each takes a thread.
+    pub adapt_threads: usize,
+    /// A picture of more pixels is not changed. Changing takes up to about 16 octets of memory for each.
+    pub adapt_pixels: u64,
     /// Above so many waiting jobs in its queue a group takes no more messages for the time being.
     pub max_waiting: u64,
     /// Callbacks in flight at once, per group.
@@ -72,6 +82,12 @@ pub struct EngineSettings {
     pub report_retry: RetryPolicy,
     /// When a job that a defect of ours broke off is tried again.
     pub defect_retry: RetryPolicy,
+    /// An instance that has not been heard of for so long counts as dead.
+    pub instance_ttl: Duration,
+    /// So many missed heartbeats in a row mean that the carrier is not there.
+    pub max_missed_heartbeats: u32,
+    /// What is done then.
+    pub on_missed_heartbeats: MissedHeartbeats,
 }
 
 impl Default for EngineSettings {
@@ -87,6 +103,8 @@ impl Default for EngineSettings {
             default_group: None,
             lease: Duration::from_secs(60),
             cache_octets: 64 << 20,
+            adapt_threads: 1,
+            adapt_pixels: 25_000_000,
             max_waiting: 5_000_000,
             callback_window: 256,
             max_personal_octets: 256 << 10,
@@ -99,6 +117,9 @@ impl Default for EngineSettings {
             },
             report_retry: RetryPolicy { delays: secs(&[1, 2, 5, 10, 30, 60]), max_tries: 8 },
             defect_retry: RetryPolicy { delays: secs(&[1, 10, 60]), max_tries: 4 },
+            instance_ttl: Duration::from_secs(15),
+            max_missed_heartbeats: 3,
+            on_missed_heartbeats: MissedHeartbeats::default(),
         }
     }
 }
@@ -106,6 +127,7 @@ impl Default for EngineSettings {
 /// What the handles share. Its fields are for the rooms of this crate only.
 pub struct Core {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) registry: Arc<dyn Registry>,
     pub(crate) blobs: Arc<dyn BlobStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fetcher: Arc<dyn Fetcher>,
@@ -113,11 +135,17 @@ pub struct Core {
     pub(crate) settings: EngineSettings,
     pub(crate) groups: Groups,
     pub(crate) cache: ContentCache,
+    pub(crate) adapter: Adapter,
     pub(crate) turns: Turns,
     /// Turns at handing a message over: whoever wants to change what is said waits for its end.
     pub(crate) flights: Turns,
     pub(crate) compiled: Compiled,
     pub(crate) bulks: Bulks,
+    /// The instances of this process.
+    pub(crate) instances: Mutex<Vec<Arc<Instance>>>,
+    /// Cancelled when an instance wants this process to end.
+    pub(crate) exit: CancellationToken,
+    pub(crate) notes: Notes,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
     pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
 }
@@ -133,24 +161,27 @@ impl Deref for Engine {
 impl Engine {
     /// An engine that knows no group yet; see [`Engine::know_group`] and [`Engine::run_group`].
     pub fn new(parts: EngineParts, settings: EngineSettings) -> Self {
-        let EngineParts { store, blobs, clock, fetcher, notifier } = parts;
-        let cache = ContentCache::new(settings.cache_octets);
-        let (groups, claimed, turns) = (Groups::default(), Mutex::default(), Turns::default());
-        let (compiled, bulks) = (Compiled::default(), Bulks::default());
+        let EngineParts { store, registry, blobs, clock, fetcher, notifier } = parts;
+        let adapter = Adapter::new(settings.adapt_threads);
         Self(Arc::new(Core {
             store,
+            registry,
             blobs,
             clock,
             fetcher,
             notifier,
+            cache: ContentCache::new(settings.cache_octets),
             settings,
-            groups,
-            cache,
-            turns,
+            adapter,
+            groups: Groups::default(),
+            turns: Turns::default(),
+            notes: Notes::default(),
+            instances: Mutex::default(),
+            exit: CancellationToken::new(),
+            claimed: Mutex::default(),
             flights: Turns::default(),
-            compiled,
-            bulks,
-            claimed,
+            compiled: Compiled::default(),
+            bulks: Bulks::default(),
         }))
     }
 

@@ -1,4 +1,4 @@
-//! The three traits through which the engine reaches the outside, and what they answer.
+//! The four traits through which the engine reaches the outside, and what they answer.
 //!
 //! The engine defines them, the edges implement them, and nothing calls upward in another way. A
 //! delivery ends in a [`Verdict`], never in an error: whatever went wrong, somebody has to say
@@ -21,6 +21,12 @@ use crate::Content;
 pub trait Gateway: Send + Sync + 'static {
     /// The instance, for events and logs.
     fn instance(&self) -> &InstanceId;
+
+    /// Asks the carrier for a sign of life, in the way that the gateway's settings say. Bounded in time.
+    ///
+    /// # Errors
+    /// What was wrong with the answer, for people.
+    async fn heartbeat(&self) -> Result<(), String>;
 
     /// Hands a message to the carrier and waits for the carrier's word. Bounded in time by the
     /// gateway's own time-outs.
@@ -74,6 +80,18 @@ pub enum AmendmentKind {
     Withdraw,
     /// Puts this in its place (MM7 ReplaceReq, extendedReplaceReq).
     Replace(Arc<Content>),
+}
+
+/// Tells how large a message is on its way to a carrier, from the gateway's settings alone: also where the
+/// gateway itself runs in another process.
+pub trait Scales: Send + Sync + 'static {
+    /// Octets of the largest transmission that [`Gateway::send`] would make of a message: the encoded
+    /// content, and the head that goes with it. Told without encoding anything large; 0 for what cannot be
+    /// written at all, as sending tells why.
+    fn wire_octets(&self, outbound: &Outbound) -> u64;
+
+    /// The most octets of a medium that are no more than `wire` octets in this gateway's transfer coding.
+    fn media_octets(&self, wire: u64) -> u64;
 }
 
 /// A report on an inbound message, to be handed to the carrier now.

@@ -1,8 +1,8 @@
 //! The groups that this process knows, and the workers that run for them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use mmsgw_domain::{GroupName, GroupSettings, Queue, QueueKind};
@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Scales};
+use crate::instance::InstanceIdentity;
 use crate::pace::{Breaker, Pacer};
-use crate::worker::Worker;
+use crate::worker::{Desk, Worker};
 
 /// A gateway group as this process knows it.
 pub struct Group {
@@ -22,6 +23,7 @@ pub struct Group {
     pub(crate) breaker: Breaker,
     pub(crate) counts: Counters,
     pub(crate) waiting: AtomicU64,
+    pub(crate) scales: OnceLock<Box<dyn Scales>>,
 }
 
 /// What a group did since the process started.
@@ -61,12 +63,18 @@ pub(crate) fn count(counter: &AtomicU64) {
 impl Group {
     fn new(settings: GroupSettings) -> Self {
         Self {
-            pacer: Pacer::new(settings.tps_limit),
+            pacer: Pacer::new(settings.name.clone(), settings.tps_limit),
             breaker: Breaker::default(),
             counts: Counters::default(),
             waiting: AtomicU64::new(0),
+            scales: OnceLock::new(),
             settings,
         }
+    }
+
+    /// Has its messages weighed by `scales`: a limit on octets holds from then on. The first ones stay.
+    pub fn weigh_by(&self, scales: impl Scales) {
+        let _ = self.scales.set(Box::new(scales));
     }
 
     /// What it did so far.
@@ -138,24 +146,35 @@ impl Engine {
         &self,
         group: &Arc<Group>,
         gateway: &Arc<dyn Gateway>,
+        identity: InstanceIdentity,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
+        let instance = self.enrol(identity, Some(group));
+        tasks.spawn(self.clone().announce(Arc::clone(&instance), stop.clone()));
+        if let Some(every) = group.settings.heartbeat_interval {
+            let gateway = Arc::clone(gateway);
+            tasks.spawn(self.clone().watch_carrier(Arc::clone(&instance), gateway, every, stop.clone()));
+        }
         for kind in [QueueKind::Tx, QueueKind::Ev, QueueKind::Rx] {
-            let window = group.settings.window;
-            tasks.spawn(Worker::new(self, group, gateway, kind, window).run(stop.clone()));
+            let desk = Desk::Carrier(Arc::clone(gateway));
+            let worker = Worker::new(self, group, &instance, desk, kind, group.settings.window);
+            tasks.spawn(worker.run(stop.clone()));
         }
     }
 
-    /// Runs the worker that posts the callbacks of `group`. See [`Engine::run_group`].
+    /// Runs the worker that posts the callbacks of `group`, for the instance `identity`. See [`Engine::run_group`].
     pub fn run_callbacks(
         &self,
         group: &Arc<Group>,
-        owner: &Arc<dyn Gateway>,
+        identity: InstanceIdentity,
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
+        let instance = self.enrol(identity, Some(group));
+        tasks.spawn(self.clone().announce(Arc::clone(&instance), stop.clone()));
         let window = self.settings.callback_window;
-        tasks.spawn(Worker::new(self, group, owner, QueueKind::Callback, window).run(stop.clone()));
+        let worker = Worker::new(self, group, &instance, Desk::Application, QueueKind::Callback, window);
+        tasks.spawn(worker.run(stop.clone()));
     }
 }

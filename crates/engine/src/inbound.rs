@@ -11,6 +11,7 @@ use mmsgw_domain::{
 };
 use mmsgw_store::{Batch, Lane, Lease, NewJob, Reference, ReferenceKind, StoreError, Write};
 
+use crate::digest::trim_id;
 use crate::engine::{CLAIM_SLACK, Engine};
 use crate::gateway::{InboundContent, InboundMessage, InboundPart};
 use crate::group::Group;
@@ -232,6 +233,7 @@ fn new_message(
         code: Code::OK,
         updated: now,
         peer_ref: None,
+        round: 0,
     };
     let mut message = Message {
         id: MessageId::generate(now),
@@ -253,7 +255,7 @@ fn new_message(
         expires: Some(until),
         instances: Vec::new(),
         peer_ref: inbound.peer_ref,
-        last_tran_id: inbound.carrier_ids.as_ref().map(|ids| ids.transaction.clone()),
+        last_tran_id: inbound.carrier_ids.as_ref().map(|ids| trim_id(&ids.transaction).to_owned()),
         ack_at_addr: inbound.ack_at_addr,
         variables: mmsgw_domain::Variables::new(),
         batch: None,

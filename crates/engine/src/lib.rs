@@ -2,16 +2,17 @@
 //!
 //! The engine knows no wire and no disk. Edges come in through its doors ([`Engine::submit`],
 //! [`Engine::intake`], [`Engine::message`] and their neighbours); it goes out through the traits
-//! [`Gateway`], [`Notifier`] and [`Fetcher`]; it keeps everything in a
+//! [`Gateway`], [`Scales`], [`Notifier`] and [`Fetcher`]; it keeps everything in a
 //! [`Store`](mmsgw_store::Store).
 //!
 //! A message out: `accept` makes message, first event and TX job in one commit → `worker` leases the
-//! job → `deliver` loads the content and asks the gateway → `settle` turns the verdict into the next
-//! state, the event, the end of the job and the callbacks, in one commit → `notify` posts them.
+//! job → `deliver` loads the content, has `fit` make it what the carrier takes, and asks the gateway →
+//! `settle` turns the verdict into the next state, the event, the end of the job and the callbacks, in one
+//! commit → `notify` posts them.
 //!
 //! In: `intake` keeps the raw octets as an RX job in one commit → `digest` has the gateway read them. A
-//! report on a message of ours becomes an event like those of `settle`. A message for our side is kept
-//! by `inbound`, told by `notify`, and what goes back to the carrier waits as EV jobs for `report`.
+//! report on a message of ours is judged by `hear` and becomes an event by `notes`, several of one message
+//! in one commit. A message for our side is kept by `inbound`, told by `notify`, and what goes back to the carrier waits as EV jobs for `report`.
 
 mod accept;
 mod amend;
@@ -22,11 +23,15 @@ mod deliver;
 mod digest;
 mod draft;
 mod engine;
+mod fit;
 mod gateway;
 mod group;
+mod hear;
 mod idempotency;
 mod inbound;
+mod instance;
 mod intake;
+mod notes;
 mod notify;
 mod pace;
 mod personal;
@@ -35,22 +40,26 @@ mod refusal;
 mod rehearse;
 mod report;
 mod settle;
+mod steer;
 mod sweep;
 mod turns;
 mod withdraw;
 mod worker;
 
 pub use bulk::{Bulk, BulkDraft, BulkState, BulkStatus, Line, LineFault, RefusedLine};
-pub use content::{Content, ContentError};
+pub use content::{Content, ContentError, ContentId};
 pub use draft::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
 pub use engine::{Engine, EngineParts, EngineSettings};
+pub use fit::Unfit;
 pub use gateway::{
     Amendment, AmendmentKind, Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway,
     InboundContent, InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundReport, Outcome,
-    Unreadable, Verdict,
+    Scales, Unreadable, Verdict,
 };
 pub use group::{Group, GroupCounts};
 pub use idempotency::{Claim, Claimed, Made, Repeatable};
+pub use instance::{InstanceIdentity, MissedHeartbeats};
+pub use mmsgw_store::{DeadJob, QueueStatus};
 pub use refusal::{Field, Refusal};
 pub use rehearse::Rehearsal;
 pub use report::Agreement;

@@ -1,34 +1,46 @@
 //! How fast a group hands messages to its carrier.
 //!
-//! [`Pacer`] gives out turns at exact distances, whoever asks and however late: the average rate is
-//! the limit, never more. [`Breaker`] holds the group's breath while the carrier asks for patience
-//! or cannot be reached, so that a backlog does not burn its tries against a closed door.
+//! [`Pacer`] gives out turns at exact distances, whoever asks and however late, in whichever process: the
+//! average rate is the limit, never more. [`Breaker`] holds the group's breath while the carrier asks for
+//! patience or cannot be reached, so that a backlog does not burn its tries against a closed door.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use mmsgw_domain::GroupName;
+use mmsgw_store::{Registry, StoreError, TurnRequest};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Turns at a fixed distance.
+/// Turns at a fixed distance, shared by all instances of a group.
 #[derive(Debug)]
 pub(crate) struct Pacer {
+    group: GroupName,
     distance: Option<Duration>,
-    next: Mutex<Option<Instant>>,
+    /// Those who wait for a turn that is not reserved yet.
+    wanting: AtomicU32,
+    /// Turns that were reserved and not taken yet.
+    reserved: tokio::sync::Mutex<VecDeque<Instant>>,
 }
 
 impl Pacer {
     /// A pacer for `tps_limit` turns a second; none or a limit that is not positive means no limit.
-    pub(crate) fn new(tps_limit: Option<f64>) -> Self {
+    pub(crate) fn new(group: GroupName, tps_limit: Option<f64>) -> Self {
         let distance =
             tps_limit.filter(|tps| *tps > 0.0).and_then(|tps| Duration::try_from_secs_f64(1.0 / tps).ok());
-        Self { distance, next: Mutex::new(None) }
+        Self { group, distance, wanting: AtomicU32::new(0), reserved: tokio::sync::Mutex::default() }
     }
 
     /// Waits for the next turn.
-    pub(crate) async fn turn(&self) {
-        if let Some(at) = self.reserve(Instant::now()) {
-            tokio::time::sleep_until(at).await;
-        }
+    ///
+    /// # Errors
+    /// Where the registry that all instances share cannot be asked.
+    pub(crate) async fn turn(&self, registry: &dyn Registry) -> Result<(), StoreError> {
+        let Some(distance) = self.distance else { return Ok(()) };
+        let at = self.reserve(distance, registry).await?;
+        tokio::time::sleep_until(at).await;
+        Ok(())
     }
 
     /// How many turns there are within `span`: taking more jobs than that is of no use.
@@ -37,14 +49,49 @@ impl Pacer {
         self.distance.map_or(usize::MAX, |d| usize::try_from(turns(d)).unwrap_or(usize::MAX).max(1))
     }
 
-    fn reserve(&self, now: Instant) -> Option<Instant> {
-        let distance = self.distance?;
-        let mut next = self.next.lock();
-        let at = next.map_or(now, |next| next.max(now));
-        *next = Some(at + distance);
-        Some(at)
+    /// Takes a turn. Who comes when none is reserved reserves for all who wait, so that many share one question.
+    async fn reserve(&self, distance: Duration, registry: &dyn Registry) -> Result<Instant, StoreError> {
+        let wish = Wish::new(&self.wanting);
+        let mut reserved = self.reserved.lock().await;
+        // A turn that nobody came for is not made up for later.
+        while reserved.front().is_some_and(|at| at.elapsed() > distance + STALE) {
+            reserved.pop_front();
+        }
+        if reserved.is_empty() {
+            let count = wish.all().clamp(1, MOST_AT_ONCE);
+            let request = TurnRequest { group: self.group.clone(), count, distance };
+            let first = registry.turns(&request).await?.first_in;
+            let first = Instant::now() + first;
+            reserved.extend((0..count).map(|turn| first + distance * turn));
+        }
+        Ok(reserved.pop_front().unwrap_or_else(Instant::now))
     }
 }
+
+/// One who waits for a turn; counted until it is gone, however that happens.
+struct Wish<'a>(&'a AtomicU32);
+
+impl<'a> Wish<'a> {
+    fn new(wanting: &'a AtomicU32) -> Self {
+        wanting.fetch_add(1, Ordering::Relaxed);
+        Self(wanting)
+    }
+
+    fn all(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Wish<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A turn may be used so much later than it was due.
+const STALE: Duration = Duration::from_millis(100);
+/// Most turns reserved at once.
+const MOST_AT_ONCE: u32 = 256;
 
 /// Holds a group back while its carrier cannot take anything.
 #[derive(Debug, Default)]
@@ -73,10 +120,12 @@ impl Breaker {
         *self.state.lock() = Hold::default();
     }
 
-    /// The carrier could not be reached, or asked for patience, for so long where it said so.
-    pub(crate) fn trouble(&self, wanted: Option<Duration>) {
+    /// The carrier could not be reached, or asked for patience, for so long where it said so. Gives back how long
+    /// the group is held back from now, where that is news.
+    pub(crate) fn trouble(&self, wanted: Option<Duration>) -> Option<Duration> {
         let now = Instant::now();
         let mut state = self.state.lock();
+        let before = state.until;
         state.failures = state.failures.saturating_add(1);
         if let Some(wanted) = wanted {
             state.until = state.until.max(Some(now + wanted.min(LONGEST_WANTED)));
@@ -87,6 +136,7 @@ impl Breaker {
             state.holds += 1;
             state.until = Some(now + hold);
         }
+        state.until.filter(|until| before.is_none_or(|before| before < *until)).map(|until| until - now)
     }
 
     /// Waits until the hold is over.
@@ -108,34 +158,68 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use mmsgw_domain::SystemClock;
+    use mmsgw_store::LocalRegistry;
+
     use super::*;
+
+    fn registry() -> LocalRegistry {
+        LocalRegistry::new(Arc::new(SystemClock))
+    }
+
+    fn pacer(tps_limit: Option<f64>) -> Pacer {
+        Pacer::new("gw".parse().unwrap(), tps_limit)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn instances_of_a_group_share_its_turns() {
+        let registry = Arc::new(registry());
+        let start = Instant::now();
+        let workers: Vec<_> = (0..4)
+            .map(|_| {
+                let (registry, pacer) = (Arc::clone(&registry), Arc::new(pacer(Some(100.0))));
+                let one = move || {
+                    let (registry, pacer) = (Arc::clone(&registry), Arc::clone(&pacer));
+                    async move { pacer.turn(registry.as_ref()).await.unwrap() }
+                };
+                (0..250).map(|_| tokio::spawn(one())).collect::<Vec<_>>()
+            })
+            .collect();
+        for turn in workers.into_iter().flatten() {
+            turn.await.unwrap();
+        }
+        assert_eq!(start.elapsed(), Duration::from_millis(9_990), "a thousand turns of 10 ms");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn turns_are_spread_exactly_and_never_saved_up() {
-        let pacer = Pacer::new(Some(100.0));
+        let (registry, pacer) = (registry(), pacer(Some(100.0)));
         let start = Instant::now();
         for _ in 0..101 {
-            pacer.turn().await;
+            pacer.turn(&registry).await.unwrap();
         }
         assert_eq!(start.elapsed(), Duration::from_secs(1));
         tokio::time::sleep(Duration::from_secs(5)).await;
         let start = Instant::now();
         for _ in 0..11 {
-            pacer.turn().await;
+            pacer.turn(&registry).await.unwrap();
         }
         assert_eq!(start.elapsed(), Duration::from_millis(100), "idle time is not saved up");
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_limit_means_no_wait() {
-        for pacer in [Pacer::new(None), Pacer::new(Some(0.0)), Pacer::new(Some(f64::NAN))] {
+        let registry = registry();
+        for pacer in [pacer(None), pacer(Some(0.0)), pacer(Some(f64::NAN))] {
             let start = Instant::now();
-            pacer.turn().await;
-            pacer.turn().await;
+            pacer.turn(&registry).await.unwrap();
+            pacer.turn(&registry).await.unwrap();
             assert_eq!(start.elapsed(), Duration::ZERO);
             assert_eq!(pacer.turns_within(Duration::from_secs(1)), usize::MAX);
         }
-        assert_eq!(Pacer::new(Some(5.0)).turns_within(Duration::from_secs(2)), 10);
+        assert_eq!(pacer(Some(5.0)).turns_within(Duration::from_secs(2)), 10);
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,9 @@ use memchr::memmem;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
-use mmsgw_domain::{Message, Part, PartContent, RevisionId, Template, TemplateContent, Variable, Variables};
+use mmsgw_domain::{
+    Message, Part, PartContent, PartId, RevisionId, Template, TemplateContent, Variable, Variables,
+};
 use parking_lot::Mutex;
 
 use crate::content::Content;
@@ -24,8 +26,8 @@ pub(crate) struct Personal {
     environment: Environment<'static>,
     /// Whether the subject has variables.
     subject: bool,
-    /// The parts that have variables, by their place.
-    parts: Vec<usize>,
+    /// The parts that have variables: their names here, and their ids.
+    parts: Vec<(String, PartId)>,
     defaults: Variables,
     /// Most octets of a rendered part.
     limit: usize,
@@ -37,8 +39,8 @@ pub(crate) struct Personal {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Words {
     pub(crate) subject: Option<String>,
-    /// By place among the parts.
-    pub(crate) parts: Vec<(usize, String)>,
+    /// By the ids of the parts.
+    pub(crate) parts: Vec<(PartId, String)>,
 }
 
 /// Why a message has no words.
@@ -97,8 +99,9 @@ impl Personal {
         }
         for (place, part) in content.parts.iter().enumerate() {
             if let Some(text) = text_of(part) {
-                personal.add(name_of(place, part), text)?;
-                personal.parts.push(place);
+                let name = name_of(place, part);
+                personal.add(name.clone(), text)?;
+                personal.parts.push((name, part.id));
             }
         }
         Ok(personal)
@@ -110,11 +113,7 @@ impl Personal {
     }
 
     /// What is said where the variables have these values.
-    pub(crate) fn words(
-        &self,
-        content: &TemplateContent,
-        variables: &Variables,
-    ) -> Result<Words, Speechless> {
+    pub(crate) fn words(&self, variables: &Variables) -> Result<Words, Speechless> {
         let values = self.values(variables);
         let mut words = Words::default();
         if self.subject {
@@ -127,9 +126,8 @@ impl Personal {
             }
             words.subject = Some(subject);
         }
-        for place in &self.parts {
-            let Some(part) = content.parts.get(*place) else { continue };
-            words.parts.push((*place, self.render(&name_of(*place, part), &values, self.limit)?));
+        for (name, id) in &self.parts {
+            words.parts.push((*id, self.render(name, &values, self.limit)?));
         }
         Ok(words)
     }
@@ -318,7 +316,7 @@ impl Engine {
     /// Makes sure that a message with these variables has something to say.
     pub(crate) fn check_words(&self, template: &Template, variables: &Variables) -> Result<(), Refusal> {
         let personal = self.personal(template);
-        let words = personal.and_then(|p| p.map(|p| p.words(&template.content, variables)).transpose());
+        let words = personal.and_then(|p| p.map(|p| p.words(variables)).transpose());
         match words {
             Ok(_) => Ok(()),
             Err(Speechless::Missing(names)) => Err(Refusal::MissingVariables(names)),
@@ -333,14 +331,19 @@ impl Engine {
         content: Arc<Content>,
     ) -> Result<Arc<Content>, Speechless> {
         let Some(personal) = self.personal(&content.template)? else { return Ok(content) };
-        let words = personal.words(&content.template.content, &message.variables)?;
-        let mut own = Content { personal: true, ..Content::clone(&content) };
+        let words = personal.words(&message.variables)?;
+        let mut own = Content::clone(&content);
+        own.personal = true;
         if words.subject.is_some() {
             own.template.content.subject = words.subject;
         }
-        for (place, text) in words.parts {
-            own.bodies[place] = Bytes::from(text.clone());
-            own.template.content.parts[place].content = PartContent::Text(text);
+        for (id, text) in words.parts {
+            // Its place is another one where a presentation was put before it.
+            let place = own.template.content.parts.iter().position(|part| part.id == id);
+            if let Some(place) = place {
+                own.bodies[place] = Bytes::from(text.clone());
+                own.template.content.parts[place].content = PartContent::Text(text);
+            }
         }
         Ok(Arc::new(own))
     }

@@ -1,6 +1,6 @@
 //! Doors for those who only look.
 
-use mmsgw_domain::{Message, MessageId, Part, PartId, RevisionId, Template, TemplateId};
+use mmsgw_domain::{JobId, Message, MessageId, Part, PartId, RevisionId, Template, TemplateId};
 use mmsgw_store::{DeadJob, QueueStatus};
 
 use crate::engine::Engine;
@@ -37,6 +37,11 @@ impl Engine {
         self.store.revision(id).await?.ok_or(Refusal::Unknown("revision of the template"))
     }
 
+    /// What an operator should know about that which keeps the data, a sentence each.
+    pub async fn warnings(&self) -> Result<Vec<String>, Refusal> {
+        Ok(self.registry.warnings().await?)
+    }
+
     /// What waits where.
     pub async fn queues(&self) -> Result<Vec<QueueStatus>, Refusal> {
         Ok(self.store.queues().await?)
@@ -46,10 +51,24 @@ impl Engine {
     pub async fn dead(
         &self,
         queue: &mmsgw_domain::Queue,
-        after: Option<mmsgw_domain::JobId>,
+        after: Option<JobId>,
         max: usize,
     ) -> Result<Vec<DeadJob>, Refusal> {
         Ok(self.store.dead(queue, after, max).await?)
+    }
+
+    /// A job that was given up, whatever its queue.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] where there is no such job.
+    pub async fn dead_job(&self, id: JobId) -> Result<DeadJob, Refusal> {
+        for status in self.store.queues().await?.into_iter().filter(|status| status.dead > 0) {
+            let first = self.store.dead(&status.queue, id.before(), 1).await?.into_iter().next();
+            if let Some(found) = first.filter(|dead| dead.id == id) {
+                return Ok(found);
+            }
+        }
+        Err(Refusal::Unknown("dead job"))
     }
 
     /// Octets of media by digest; `None` where they are not there.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use mmsgw_domain::GroupName;
 use mmsgw_store::StoreError;
 
+use crate::fit::Unfit;
 use crate::gateway::FetchError;
 
 /// Why something was refused. Nothing was changed.
@@ -24,6 +25,14 @@ pub enum Refusal {
     /// The template has variables for which there is no value.
     #[error("no value is given for {}, and the template has no default", .0.join(", "))]
     MissingVariables(Vec<String>),
+    /// The carrier does not take the content.
+    #[error("{unfit}")]
+    Unfit {
+        /// The part of that index in the request, where it is about one.
+        part: Option<usize>,
+        /// Why.
+        unfit: Unfit,
+    },
     /// No gateway group is named and none is the default.
     #[error("no gateway is named, and no default gateway is configured")]
     NoGroup,

@@ -33,6 +33,9 @@ impl Engine {
         check_times(&template.content, self.now())?;
         let id = MessageId::generate(self.now());
         let (message, _) = self.make_message(&template, &group, submission, id)?;
+        if let Some(unfit) = self.check_fit(&template, &message).await? {
+            return Err(Refusal::Unfit { part: None, unfit });
+        }
         let mut warnings = Vec::new();
         let personal = self.personal(&template);
         let used = personal.ok().flatten().map(|personal| personal.names()).unwrap_or_default();

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use mmsgw_domain::{
-    Address, AnswerJob, Direction, Event, GroupName, Message, MessageId, ReportJob, ReportOrder,
-};
+use mmsgw_domain::{Address, AnswerJob, Direction, GroupName, Message, MessageId, ReportJob, ReportOrder};
 use mmsgw_store::{Batch, Lease, StoreError, Write};
 
 use crate::engine::Engine;
 use crate::gateway::{Answer, Delivery, Gateway, OutboundReport, Verdict};
 use crate::group::Group;
 use crate::idempotency::{Claim, KeptResult};
+use crate::notes::{Clerk, Matter, Note, Noted};
 use crate::refusal::{Field, Refusal};
-use crate::settle::{Change, MOST_CONFLICTS, repeats};
 
 /// What an application repeats of what the message knows already: where it is given, it must agree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,9 +79,15 @@ impl Engine {
             now: self.now(),
         };
         let verdict = gateway.report(&report).await;
-        match self.after_try(group, &verdict, &lease, tries) {
-            Some(write) => self.store.commit(Batch::new().with(write)).await,
-            None => self.record_report(gateway, &report, &verdict, lease).await,
+        if let Some(write) = self.after_try(group, &verdict, &lease, tries) {
+            return self.store.commit(Batch::new().with(write)).await;
+        }
+        let description = told(&report.order, &verdict);
+        let matter = Matter::Told { order: report.order, description };
+        let clerk = Clerk { group, instance: gateway.instance() };
+        match self.note(clerk, job.message, Note::new(lease.clone(), tries, matter)).await? {
+            Noted::Done => Ok(()),
+            Noted::Gone => self.store.commit(Batch::new().with(Write::Finish(lease))).await,
         }
     }
 
@@ -115,43 +119,6 @@ impl Engine {
             Some(delay) => Write::Postpone { lease: lease.clone(), due: self.now().after(delay) },
             None => self.bury(lease.clone(), &answer.description),
         })
-    }
-
-    /// Records with the message that the carrier was told.
-    async fn record_report(
-        &self,
-        gateway: &dyn Gateway,
-        report: &OutboundReport,
-        verdict: &Verdict,
-        lease: Lease,
-    ) -> Result<(), StoreError> {
-        let mut message = Message::clone(&report.message);
-        for _ in 0..MOST_CONFLICTS {
-            let event = Event {
-                sequence: 0,
-                state: report.order.state(),
-                code: report.order.code,
-                description: told(&report.order, verdict),
-                carrier_status: report.order.word.clone(),
-                at: self.now(),
-                instance: Some(gateway.instance().clone()),
-                destinations: report.order.recipients.clone(),
-            };
-            if repeats(&message, &event) {
-                return self.store.commit(Batch::new().with(Write::Finish(lease))).await;
-            }
-            let mut change = Change::new(self, &message);
-            change.record(event);
-            match self.store.commit(change.commit_with(Write::Finish(lease.clone()))).await {
-                Err(StoreError::Conflict(_)) => {}
-                other => return other,
-            }
-            match self.store.message(message.id).await? {
-                Some(again) => message = again,
-                None => return self.store.commit(Batch::new().with(Write::Finish(lease))).await,
-            }
-        }
-        Err(StoreError::Conflict(format!("message {} changes all the time", message.id)))
     }
 }
 

@@ -7,6 +7,7 @@ use mmsgw_domain::{
 };
 use mmsgw_store::{Batch, Lane, Lease, NewJob, Reference, ReferenceKind, StoreError, Write};
 
+use crate::accept::transmission;
 use crate::deliver::end_state;
 use crate::engine::Engine;
 use crate::gateway::{Answer, Delivery, Outcome, Verdict};
@@ -45,9 +46,10 @@ impl Engine {
         mut message: Message,
         settlement: Settlement<'_>,
     ) -> Result<(), StoreError> {
+        let attempted: Vec<Address> = message.unsent().map(|r| r.address.clone()).collect();
         let _turn = self.turns.take(message.id).await;
         for _ in 0..MOST_CONFLICTS {
-            let batch = self.settled(&message, &settlement);
+            let batch = self.settled(message.clone(), &attempted, &settlement);
             match self.store.commit(batch).await {
                 Err(StoreError::Conflict(_)) => {}
                 other => return other,
@@ -58,18 +60,18 @@ impl Engine {
         Err(StoreError::Conflict(format!("message {} changes all the time", message.id)))
     }
 
-    fn settled(&self, message: &Message, settlement: &Settlement<'_>) -> Batch {
-        let mut change = Change::new(self, message);
+    fn settled(&self, message: Message, attempted: &[Address], settlement: &Settlement<'_>) -> Batch {
         let Some(verdict) = &settlement.verdict else {
             return Batch::new().with(Write::Finish(settlement.lease.clone()));
         };
+        let mut change = Change::new(self, message);
         if let Some(transaction) = &settlement.transaction {
             change.message.last_tran_id = Some(transaction.clone());
             change.message.processed = Some(change.now);
         }
         let mut due = None;
         for outcome in &verdict.outcomes {
-            let again = change.apply(outcome, settlement);
+            let again = change.apply(outcome, attempted, settlement);
             due = [due, again].into_iter().flatten().min();
         }
         change.close(settlement, due)
@@ -102,50 +104,70 @@ impl Engine {
 
 /// A message in the making of its next version.
 pub(crate) struct Change<'a> {
-    engine: &'a Engine,
-    now: Timestamp,
-    message: Message,
+    pub(crate) engine: &'a Engine,
+    pub(crate) now: Timestamp,
+    pub(crate) message: Message,
     /// What it was before.
     before: Option<State>,
     batch: Batch,
+    is_changed: bool,
 }
 
 impl<'a> Change<'a> {
-    pub(crate) fn new(engine: &'a Engine, message: &Message) -> Self {
-        let (message, before) = (message.clone(), message.state());
-        Self { engine, now: engine.now(), message, before, batch: Batch::new() }
+    pub(crate) fn new(engine: &'a Engine, message: Message) -> Self {
+        let before = message.state();
+        Self { engine, now: engine.now(), message, before, batch: Batch::new(), is_changed: false }
+    }
+
+    /// One more change to go into the same commit.
+    pub(crate) fn push(&mut self, write: Write) {
+        self.batch.push(write);
     }
 
     /// Records an event and queues its callbacks.
     pub(crate) fn record(&mut self, event: Event) {
         let event = self.message.record(event);
+        self.announce(&event);
+    }
+
+    /// Has the message sent once more to the numbers that `event` names, in round `round`, when it is `due`.
+    pub(crate) fn take_back(&mut self, group: &Group, event: Event, (round, due): (u32, Timestamp)) {
+        // What is unsent has a job, which takes these numbers along.
+        if !self.message.is_unsent() {
+            self.batch.push(transmission(group, &self.message, (self.now, due)));
+        }
+        self.message.rounds = round;
+        let event = self.message.take_back(Event { state: State::Scheduled, code: Code::DEFERRED, ..event });
+        self.announce(&event);
+    }
+
+    fn announce(&mut self, event: &Event) {
+        self.is_changed = true;
         tracing::info!(
             message.id = %self.message.id, gateway.group = %self.message.group, state = %event.state, code = %event.code,
             carrier_status = event.carrier_status.as_deref().unwrap_or(""), "{}", event.description
         );
-        self.engine.queue_callbacks(&self.message, &event, &mut self.batch);
+        self.engine.queue_callbacks(&self.message, event, &mut self.batch);
     }
 
     /// Notes that the carrier has the message, where its report says so before the hand-over was
     /// settled. After a crash in between nobody else would: what was reported is not sent again.
     pub(crate) fn handed_over(&mut self) {
         if self.message.last_tran_id.is_none() {
+            self.is_changed = true;
             self.message.last_tran_id = Some(self.message.transaction_id());
             self.message.processed = Some(self.now);
         }
     }
 
-    /// The batch with the next version of the message in it.
-    pub(crate) fn commit_with(mut self, write: Write) -> Batch {
+    /// The batch, with the next version of the message in it where it has changed.
+    pub(crate) fn commit(mut self) -> Batch {
+        if !self.is_changed {
+            return self.batch;
+        }
         self.advance();
-        self.batch.push(write);
         self.batch.push(Write::ChangedMessage(self.message));
         self.batch
-    }
-
-    /// One more change to go into the same commit.
-    pub(crate) fn also(&mut self, write: Write) {
-        self.batch.push(write);
     }
 
     /// The next version of the message, and the batch with it in it, where no job is settled.
@@ -184,19 +206,23 @@ impl<'a> Change<'a> {
     }
 
     /// The numbers of an outcome, as an event states them: none where it concerns the whole message.
-    fn concerned(&self, outcome: &Outcome) -> Vec<Address> {
-        let unsent: Vec<Address> = self.message.unsent().map(|r| r.address.clone()).collect();
-        if outcome.recipients.is_empty() && unsent.len() < self.message.recipients.len() {
-            return unsent;
+    fn concerned(&self, outcome: &Outcome, attempted: &[Address]) -> Vec<Address> {
+        if outcome.recipients.is_empty() && attempted.len() < self.message.recipients.len() {
+            return attempted.to_vec();
         }
         let covers_all = self.message.recipients.iter().all(|r| outcome.recipients.contains(&r.address));
         if covers_all { Vec::new() } else { outcome.recipients.clone() }
     }
 
     /// Applies one outcome; gives back when to try again, where that is to be.
-    fn apply(&mut self, outcome: &Outcome, settlement: &Settlement<'_>) -> Option<Timestamp> {
+    fn apply(
+        &mut self,
+        outcome: &Outcome,
+        attempted: &[Address],
+        settlement: &Settlement<'_>,
+    ) -> Option<Timestamp> {
         let (group, instance) = (settlement.group, settlement.instance);
-        let numbers = self.concerned(outcome);
+        let numbers = self.concerned(outcome, attempted);
         match &outcome.delivery {
             Delivery::Sent { peer_ref, answer, acknowledged } => {
                 count(&group.counts.sent);
@@ -212,6 +238,7 @@ impl<'a> Change<'a> {
                 }
                 self.refer(peer_ref.as_deref(), &numbers);
                 self.take_back_late(group, &numbers);
+                self.note_round(settlement.transaction.as_deref(), &numbers);
                 None
             }
             Delivery::Defer { answer, later, heard, pause } => {
@@ -283,18 +310,35 @@ impl<'a> Change<'a> {
         });
     }
 
+    /// Remembers in which round the carrier took the message, to tell which of its answers are about that.
+    fn note_round(&mut self, transaction: Option<&str>, numbers: &[Address]) {
+        let Some(round) = transaction.and_then(Message::round_in) else { return };
+        for recipient in &mut self.message.recipients {
+            if numbers.is_empty() || numbers.contains(&recipient.address) {
+                recipient.round = round;
+            }
+        }
+    }
+
     /// Ends the job, or puts it off, or gives it up.
-    fn close(self, settlement: &Settlement<'_>, due: Option<Timestamp>) -> Batch {
+    fn close(mut self, settlement: &Settlement<'_>, due: Option<Timestamp>) -> Batch {
         let lease = settlement.lease.clone();
         let failed = self.message.recipients.iter().any(|r| r.state == State::Failed);
         let write = match due {
             Some(due) => Write::Postpone { lease, due },
+            // Taken back while others were under way, see `take_back`.
+            None if self.message.is_unsent() => {
+                let delay = settlement.group.settings.retry.delay(1, true, None).unwrap_or_default();
+                Write::Postpone { lease, due: self.now.after(delay) }
+            }
             None if failed => {
                 let last = self.message.events.last().map_or("", |event| event.description.as_str());
                 self.engine.bury(lease, last)
             }
             None => Write::Finish(lease),
         };
-        self.commit_with(write)
+        self.is_changed = true;
+        self.push(write);
+        self.commit()
     }
 }

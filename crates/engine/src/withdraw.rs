@@ -49,12 +49,12 @@ impl Engine {
 
     fn withdrawal(&self, message: &Message) -> Result<(Change<'_>, bool), Refusal> {
         let (unsent, ask) = self.reach(message)?;
-        let mut change = Change::new(self, message);
+        let mut change = Change::new(self, message.clone());
         if unsent {
             change.record(withdrawn(message, self.now(), None));
         }
         if ask {
-            change.also(self.amend_job(message, AmendOrder::Withdraw, Vec::new()));
+            change.push(self.amend_job(message, AmendOrder::Withdraw, Vec::new()));
         }
         Ok((change, ask))
     }
@@ -85,17 +85,17 @@ impl Engine {
         next.variables.clone_from(variables);
         // The carrier must not take the new content for a repetition of the old.
         next.rounds += u32::from(unsent && next.last_tran_id.is_some());
-        let mut change = Change::new(self, &next);
         let mut claims = Batch::new();
         self.claim_revision(&template, &next, &mut claims);
-        claims.into_writes().into_iter().for_each(|write| change.also(write));
+        let mut change = Change::new(self, next);
+        claims.into_writes().into_iter().for_each(|write| change.push(write));
         if unsent {
             let description = "the application replaced the content".to_owned();
             let event = withdrawn(message, self.now(), None);
             change.record(Event { state: State::Scheduled, description, ..event });
         }
         if ask {
-            change.also(self.amend_job(message, AmendOrder::Replace, Vec::new()));
+            change.push(self.amend_job(message, AmendOrder::Replace, Vec::new()));
         }
         Ok((change, ask))
     }
@@ -151,9 +151,10 @@ impl Engine {
         for _ in 0..MOST_CONFLICTS {
             let finish = Write::Finish(lease.clone());
             let batch = if message.is_unsent() {
-                let mut change = Change::new(self, &message);
+                let mut change = Change::new(self, message.clone());
                 change.record(withdrawn(&message, self.now(), Some(instance)));
-                change.commit_with(finish)
+                change.push(finish);
+                change.commit()
             } else {
                 Batch::new().with(finish)
             };

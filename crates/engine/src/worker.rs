@@ -19,12 +19,14 @@ use crate::deliver::Try;
 use crate::engine::Engine;
 use crate::gateway::Gateway;
 use crate::group::Group;
+use crate::instance::Instance;
 
 /// Works on one queue of one group.
 pub(crate) struct Worker {
     engine: Engine,
     group: Arc<Group>,
-    gateway: Arc<dyn Gateway>,
+    instance: Arc<Instance>,
+    desk: Desk,
     kind: QueueKind,
     /// Jobs in work at once: with the carrier, or with an application.
     window: usize,
@@ -33,6 +35,23 @@ pub(crate) struct Worker {
     hand: Arc<Semaphore>,
     held: Arc<Held>,
     ended: Arc<Notify>,
+}
+
+/// What a worker works on.
+#[derive(Clone)]
+pub(crate) enum Desk {
+    /// What goes to a carrier and comes from it.
+    Carrier(Arc<dyn Gateway>),
+    /// What applications are told.
+    Application,
+}
+
+/// Where a job is worked on.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) group: &'a Group,
+    pub(crate) instance: &'a Instance,
+    pub(crate) gateway: &'a dyn Gateway,
 }
 
 /// The right to work on one job. Given back when the carrier has answered, so that the next message
@@ -89,7 +108,8 @@ impl Worker {
     pub(crate) fn new(
         engine: &Engine,
         group: &Arc<Group>,
-        gateway: &Arc<dyn Gateway>,
+        instance: &Arc<Instance>,
+        desk: Desk,
         kind: QueueKind,
         window: usize,
     ) -> Self {
@@ -97,7 +117,8 @@ impl Worker {
         Self {
             engine: engine.clone(),
             group: Arc::clone(group),
-            gateway: Arc::clone(gateway),
+            instance: Arc::clone(instance),
+            desk,
             kind,
             window,
             slots: Arc::new(Semaphore::new(window)),
@@ -129,14 +150,19 @@ impl Worker {
 
     /// Takes as many jobs as may start now.
     async fn take(&self) -> Result<(Leased, Turns), StoreError> {
-        if self.kind == QueueKind::Tx {
-            self.group.breaker.passed().await;
+        match self.kind {
+            QueueKind::Tx => {
+                self.instance.is_well().await;
+                self.group.breaker.passed().await;
+            }
+            QueueKind::Ev => self.instance.is_well().await,
+            QueueKind::Rx | QueueKind::Callback => {}
         }
         let turns = self.turns().await;
         let request = LeaseRequest {
             queue: self.group.queue(self.kind),
             max: turns.slots.num_permits(),
-            owner: self.gateway.instance().clone(),
+            owner: self.instance.id().clone(),
             hold: self.engine.settings().lease,
         };
         Ok((self.engine.store.lease(request).await?, turns))
@@ -189,6 +215,7 @@ impl Worker {
         for job in leased.jobs {
             let Some(turn) = turns.split_one() else { break };
             self.held.lock().insert(job.lease.job, job.lease.clone());
+            self.instance.took();
             let work = self.work(job, turn);
             jobs.spawn(work);
         }
@@ -197,18 +224,21 @@ impl Worker {
     /// The whole life of one job in this process.
     fn work(&self, job: LeasedJob, turn: Turns) -> impl Future<Output = ()> + Send + use<> {
         let (engine, held, ended) = (self.engine.clone(), Arc::clone(&self.held), Arc::clone(&self.ended));
-        let (group, gateway) = (Arc::clone(&self.group), Arc::clone(&self.gateway));
+        let (group, instance) = (Arc::clone(&self.group), Arc::clone(&self.instance));
+        let desk = self.desk.clone();
         let Turns { slots, hand } = turn;
         let slot = Slot { permit: Some(slots), ended: Arc::clone(&ended) };
         async move {
             let id = job.lease.job;
-            let work = engine.dispatch(&group, gateway.as_ref(), job.clone(), slot);
+            let work = engine.work_at(&desk, &group, &instance, job.clone(), slot);
             let done = AssertUnwindSafe(work).catch_unwind().await;
             let result = match done {
                 Ok(result) => result,
-                Err(_) => engine.after_panic(&group, gateway.as_ref(), job).await,
+                Err(_) => engine.after_panic(&group, &instance, job).await,
             };
+            instance.gave_up();
             if let Err(error) = result {
+                instance.trouble(&error.to_string());
                 tracing::warn!(job.id = %id, gateway.group = %group.settings.name, %error, "job not settled; it comes back when its lease lapses");
             }
             held.lock().remove(&id);
@@ -235,18 +265,33 @@ async fn keep_leases(engine: Engine, held: Arc<Held>, stop: CancellationToken) {
 }
 
 impl Engine {
-    async fn dispatch(
+    async fn work_at(
         &self,
+        desk: &Desk,
         group: &Group,
-        gateway: &dyn Gateway,
+        instance: &Instance,
         job: LeasedJob,
         slot: Slot,
     ) -> Result<(), StoreError> {
-        let LeasedJob { lease, tries, job } = job;
-        match job {
-            Job::TransmitV1(transmit) => {
-                self.deliver(group, gateway, transmit.message, Try { lease: &lease, tries, slot }).await
+        match (desk, job.job) {
+            (_, Job::CallbackV1(callback)) => self.call_back(group, &callback, job.lease, job.tries).await,
+            (Desk::Carrier(gateway), work) => {
+                let place = Place { group, instance, gateway: gateway.as_ref() };
+                self.dispatch(place, work, Try { lease: &job.lease, tries: job.tries, slot }).await
             }
+            (Desk::Application, _) => {
+                let bury =
+                    self.bury(job.lease, "this job is none for an application, and stood in its queue");
+                self.store.commit(Batch::new().with(bury)).await
+            }
+        }
+    }
+
+    async fn dispatch(&self, place: Place<'_>, job: Job, attempt: Try<'_>) -> Result<(), StoreError> {
+        let Place { group, gateway, .. } = place;
+        let (lease, tries) = (attempt.lease.clone(), attempt.tries);
+        match job {
+            Job::TransmitV1(transmit) => self.deliver(place, transmit.message, attempt).await,
             Job::IntakeV1(intake) => self.digest(group, gateway, &intake, lease, tries).await,
             Job::CallbackV1(callback) => self.call_back(group, &callback, lease, tries).await,
             Job::ReportV1(report) => self.send_report(group, gateway, report, lease, tries).await,
@@ -260,7 +305,7 @@ impl Engine {
     async fn after_panic(
         &self,
         group: &Group,
-        gateway: &dyn Gateway,
+        instance: &Instance,
         job: LeasedJob,
     ) -> Result<(), StoreError> {
         const WHY: &str = "a defect of mmsgw broke off the work on this job";
@@ -268,7 +313,7 @@ impl Engine {
         if let Job::TransmitV1(transmit) = &job.job
             && let Some(message) = self.store.message(transmit.message).await?
         {
-            return self.settle_broken(group, gateway, message, &job, WHY).await;
+            return self.settle_broken(group, instance.id(), message, &job, WHY).await;
         }
         let write = self.retry_or_bury(&self.settings.defect_retry, job.lease, job.tries, WHY);
         self.store.commit(Batch::new().with(write)).await

@@ -4,6 +4,7 @@
 //! are skipped, never expanded.
 
 use crate::MediaType;
+use crate::transfer::percent_decode;
 use quick_xml::{XmlVersion, escape::escape, events::Event, reader::Reader};
 use std::fmt::Write;
 
@@ -47,6 +48,39 @@ fn source(tag: &quick_xml::events::BytesStart<'_>) -> Option<String> {
         attributes.take(64).flatten().find(|a| a.key.local_name().as_ref().eq_ignore_ascii_case(b"src"))?;
     let value = src.normalized_value(XmlVersion::default()).ok()?;
     Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+/// How a presentation and the parts beside it agree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Agreement {
+    /// References, as written, that name no part; each once.
+    pub missing: Vec<String>,
+    /// Names of parts that are not referred to.
+    pub unshown: Vec<String>,
+}
+
+/// Compares the references of a presentation with the names of the parts beside it. A reference is a name,
+/// or `cid:` and a name, either with percent escapes or without.
+pub fn agreement(smil: &str, names: &[&str]) -> Agreement {
+    let mut found = Agreement::default();
+    let mut shown = vec![false; names.len()];
+    for reference in references(smil) {
+        match names.iter().position(|name| refers(&reference, name)) {
+            Some(at) => shown[at] = true,
+            None if found.missing.contains(&reference) => {}
+            None => found.missing.push(reference),
+        }
+    }
+    let unshown = names.iter().zip(shown).filter(|(_, shown)| !shown);
+    found.unshown = unshown.map(|(name, _)| (*name).to_owned()).collect();
+    found
+}
+
+fn refers(reference: &str, name: &str) -> bool {
+    let scheme = reference.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("cid:"));
+    let bare = scheme.map_or(reference, |_| &reference[4..]);
+    let bare = bare.trim_start_matches('<').trim_end_matches('>');
+    [reference, bare].iter().any(|text| *text == name || percent_decode(text.as_bytes()) == name.as_bytes())
 }
 
 /// What a part is to a presentation.
@@ -220,6 +254,18 @@ mod tests {
         assert_eq!(references(&"<img src='a'/>".repeat(10_000)).len(), MAX_REFERENCES);
         assert_eq!(references(&"<img src='a'/>".repeat(30_000)), Vec::<String>::new());
         assert_eq!(references("<img src='a'/><broken"), ["a"]);
+    }
+
+    #[test]
+    fn references_and_names_agree_or_not() {
+        let smil = "<smil><body><par><img src='a b.jpg'/><text src='cid:t.txt'/></par><par><img src='a%20b.jpg'/>\
+            <audio src='gone.amr'/><audio src='gone.amr'/><ref src='cid:%3Cx.3gp%3E'/></par></body></smil>";
+        let found = agreement(smil, &["a b.jpg", "t.txt", "card.vcf"]);
+        assert_eq!(found.missing, ["gone.amr", "cid:%3Cx.3gp%3E"]);
+        assert_eq!(found.unshown, ["card.vcf"]);
+        assert_eq!(agreement("<smil/>", &[]), Agreement::default());
+        assert_eq!(agreement("<img src='A.jpg'/>", &["a.jpg"]).missing, ["A.jpg"]);
+        assert!(agreement("<img src='cid:&lt;a.jpg&gt;'/>", &["a.jpg"]).missing.is_empty());
     }
 
     #[test]

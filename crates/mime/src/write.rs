@@ -98,13 +98,10 @@ pub fn entity(
     transfer: Transfer,
     boundary: &str,
 ) -> Result<Entity, WriteError> {
-    let media_type = match layout {
-        Layout::Single => return single(leaves, transfer),
-        Layout::Mixed => media("multipart/mixed"),
-        Layout::Related { start, root_type } => {
-            media("multipart/related").with_param("type", root_type).with_param("start", format!("<{start}>"))
-        }
-    };
+    if layout == Layout::Single {
+        return single(leaves, transfer);
+    }
+    let media_type = multipart(layout, boundary);
     check_boundary(boundary)?;
     let codings: Vec<Coding> = leaves.iter().map(|leaf| coding(leaf, transfer)).collect();
     let mut out = Vec::with_capacity(capacity(leaves, &codings, boundary));
@@ -126,13 +123,65 @@ pub fn entity(
     out.extend_from_slice(b"--");
     out.extend_from_slice(boundary.as_bytes());
     out.extend_from_slice(b"--\r\n");
-    Ok(Entity {
-        content_type: media_type.with_param("boundary", boundary).to_string(),
-        transfer: None,
-        content_id: None,
-        content_location: None,
-        body: Bytes::from(out),
-    })
+    Ok(whole(media_type, Bytes::from(out)))
+}
+
+fn multipart(layout: Layout, boundary: &str) -> MediaType {
+    let media_type = match layout {
+        Layout::Related { start, root_type } => {
+            media("multipart/related").with_param("type", root_type).with_param("start", format!("<{start}>"))
+        }
+        Layout::Mixed | Layout::Single => media("multipart/mixed"),
+    };
+    media_type.with_param("boundary", boundary)
+}
+
+fn whole(media_type: MediaType, body: Bytes) -> Entity {
+    let content_type = media_type.to_string();
+    Entity { content_type, transfer: None, content_id: None, content_location: None, body }
+}
+
+/// How many octets [`entity`] would write as the body, and its other values with an empty body: nothing is
+/// encoded where the coding tells the length. Whether the boundary occurs in a part is not looked at.
+///
+/// # Errors
+/// As [`entity`], collisions aside.
+pub fn measure(
+    leaves: &[Leaf],
+    layout: Layout,
+    transfer: Transfer,
+    boundary: &str,
+) -> Result<(Entity, u64), WriteError> {
+    let octets = |leaf: &Leaf| encoded_octets(coding(leaf, transfer), &leaf.body) as u64;
+    let media_type = match (layout, leaves) {
+        (Layout::Single, [leaf]) => return Ok((described(leaf, coding(leaf, transfer)), octets(leaf))),
+        (Layout::Single, _) => return Err(WriteError::NotSingle(leaves.len())),
+        (layout, _) => multipart(layout, boundary),
+    };
+    check_boundary(boundary)?;
+    let (mut sum, mut head) = (boundary.len() + 6, Vec::new());
+    for leaf in leaves {
+        let coding = coding(leaf, transfer);
+        head.clear();
+        head = write_head(leaf, coding, head)?;
+        let is_open = coding != Coding::Base64 || leaf.body.is_empty();
+        sum += boundary.len()
+            + 4
+            + head.len()
+            + encoded_octets(coding, &leaf.body)
+            + if is_open { 2 } else { 0 };
+    }
+    Ok((whole(media_type, Bytes::new()), sum as u64))
+}
+
+/// Only quoted-printable has to be tried, and only short texts are written so.
+fn encoded_octets(coding: Coding, body: &[u8]) -> usize {
+    if coding != Coding::QuotedPrintable {
+        return coding.encoded_len(body);
+    }
+    let mut out = Vec::new();
+    coding.encode_into(body, &mut out);
+    out.len()
 }
 
 /// A boundary made of `id` (letters and digits of it) that occurs in none of the bodies. The same
@@ -165,13 +214,18 @@ fn single(leaves: &[Leaf], transfer: Transfer) -> Result<Entity, WriteError> {
             Bytes::from(out)
         }
     };
-    Ok(Entity {
+    Ok(Entity { body, ..described(leaf, coding) })
+}
+
+/// A single part but for its body.
+fn described(leaf: &Leaf, coding: Coding) -> Entity {
+    Entity {
         content_type: content_type(leaf),
         transfer: Some(coding.as_str()),
         content_id: Some(leaf.content_id.clone()).filter(|id| !id.is_empty()),
         content_location: leaf.content_location.clone(),
-        body,
-    })
+        body: Bytes::new(),
+    }
 }
 
 /// RFC 2046 clause 5.1.1, less the characters that need quoting or that agents have trouble with.
@@ -331,6 +385,13 @@ mod tests {
             let transfer = [Transfer::Base64, Transfer::Mail, Transfer::Binary][mode as usize];
             let boundary = boundary_for(&leaves, "i");
             let written = entity(&leaves, related(), transfer, &boundary).unwrap();
+            let (hollow, octets) = measure(&leaves, related(), transfer, &boundary).unwrap();
+            prop_assert_eq!(octets, written.body.len() as u64);
+            prop_assert_eq!(hollow, Entity { body: Bytes::new(), ..written.clone() });
+            let alone = entity(&leaves[..1], Layout::Single, transfer, "").unwrap();
+            let (hollow, octets) = measure(&leaves[..1], Layout::Single, transfer, "").unwrap();
+            prop_assert_eq!(octets, alone.body.len() as u64);
+            prop_assert_eq!(hollow, Entity { body: Bytes::new(), ..alone });
             if transfer != Transfer::Binary {
                 prop_assert!(written.body.is_ascii());
                 prop_assert!(written.body.split(|&b| b == b'\n').all(|line| line.len() <= 998));

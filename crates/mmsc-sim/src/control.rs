@@ -9,6 +9,7 @@
 //! | `GET /script`, `PUT /script` | behaviour |
 //! | `GET /targets`, `PUT /targets` | where the gateway is |
 //! | `POST /mo` | `{"protocol": "mm4", "message": {…}}` sends a message from a phone |
+//! | `POST /submit` | `{…}`, a message as above, is submitted as SubmitReq, as a service provider does |
 
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/script", get(script).put(set_script))
         .route("/targets", get(targets).put(set_targets))
         .route("/mo", post(send_mo))
+        .route("/submit", post(submit))
         .with_state(shared)
 }
 
@@ -90,6 +92,10 @@ async fn set_targets(State(shared): State<Arc<Shared>>, Json(targets): Json<Targ
 struct MoOrder {
     protocol: Protocol,
     message: Mo,
+}
+
+async fn submit(State(shared): State<Arc<Shared>>, Json(message): Json<Mo>) -> Json<MoAnswer> {
+    Json(mo::submit_mm7(&shared, &message).await)
 }
 
 async fn send_mo(State(shared): State<Arc<Shared>>, Json(order): Json<MoOrder>) -> Json<MoAnswer> {

@@ -151,6 +151,12 @@ impl Simulator {
         mo::send_mm7(&self.shared, message).await
     }
 
+    /// Submits a message as SubmitReq, as a value added service provider does, and waits for the response. Reports on
+    /// it are taken where MM7 requests are.
+    pub async fn submit_mm7(&self, message: &Mo) -> MoAnswer {
+        mo::submit_mm7(&self.shared, message).await
+    }
+
     /// Closes listeners and connections, forgets queued reports, and waits for the end of all tasks.
     pub async fn shutdown(self) {
         self.shared.stop.cancel();

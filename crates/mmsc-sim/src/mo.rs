@@ -26,13 +26,13 @@ pub struct Mo {
     pub picture: Option<Vec<u8>>,
     /// X-Mms-Ack-Request: Yes (MM4; over MM7 every request is answered).
     pub ack: bool,
-    /// X-Mms-Delivery-Report: Yes (MM4; a DeliverReq cannot ask for it).
+    /// X-Mms-Delivery-Report: Yes, or DeliveryReport (MM4 and SubmitReq; a DeliverReq cannot ask for it).
     pub dr: bool,
-    /// X-Mms-Read-Reply: Yes (MM4; a DeliverReq cannot ask for it).
+    /// X-Mms-Read-Reply: Yes, or ReadReply (MM4 and SubmitReq; a DeliverReq cannot ask for it).
     pub rr: bool,
     /// X-Mms-Transaction-ID or TransactionID, to send the same again; absent: a new one.
     pub transaction_id: Option<String>,
-    /// X-Mms-Message-ID (MM4) or LinkedID (MM7); absent: a new one.
+    /// X-Mms-Message-ID (MM4) or LinkedID (DeliverReq); absent: a new one.
     pub message_id: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub struct Mo {
 pub struct MoAnswer {
     /// Transaction id of the request.
     pub transaction_id: String,
-    /// X-Mms-Message-ID or LinkedID of the message.
+    /// X-Mms-Message-ID or LinkedID of the message; for a SubmitReq the MessageID that the gateway gave it.
     pub message_id: String,
     /// What the gateway said; code 0 and the reason in `text` if it could not be reached. The MM4_forward.RES, if
     /// asked for, comes by mail and is found among the received.
@@ -88,24 +88,62 @@ pub(crate) async fn send_mm4(shared: &Shared, mo: &Mo) -> MoAnswer {
 
 /// Sends a message as DeliverReq with attachments (TS 23.140 clause 8.7).
 pub(crate) async fn send_mm7(shared: &Shared, mo: &Mo) -> MoAnswer {
-    let names = &shared.config.mm7;
     let (transaction_id, message_id) = ids(shared, mo);
-    let dialect = Dialect { namespace: names.namespace.clone(), version: names.version.clone() };
-    let to: String = mo.to.iter().map(|to| soap::address("To", to)).collect();
-    // All recipients stand in one To.
-    let to = to.replace("</To><To>", "");
-    let subject = if mo.subject.is_empty() { String::new() } else { soap::element("Subject", &mo.subject) };
     let children = [
-        soap::element("MMSRelayServerID", &names.relay_server_id),
+        soap::element("MMSRelayServerID", &shared.config.mm7.relay_server_id),
         soap::element("LinkedID", &message_id),
         soap::address("Sender", &mo.from),
-        format!("<Recipients>{to}</Recipients>"),
+        recipients(mo),
         soap::element("TimeStamp", &crate::clock::iso()),
         soap::element("Priority", "Normal"),
-        subject,
-        "<Content href=\"cid:content\"/>".to_owned(),
+        subject(mo),
+        CONTENT.to_owned(),
     ];
-    let xml = soap::request(&dialect, &transaction_id, "DeliverReq", &children.concat());
+    let payload = attached(shared, mo, (&transaction_id, "DeliverReq"), &children.concat());
+    send(shared, "DeliverReq", (transaction_id, message_id), payload).await
+}
+
+/// Submits a message as SubmitReq, as a value added service provider does (TS 23.140 clause 8.7). Reports on it are
+/// taken from then on.
+pub(crate) async fn submit_mm7(shared: &Shared, mo: &Mo) -> MoAnswer {
+    let (transaction_id, _) = ids(shared, mo);
+    let wish = |name, wanted: bool| soap::element(name, if wanted { "true" } else { "false" });
+    let sender = soap::address("SenderAddress", &mo.from);
+    let children = [
+        format!("<SenderIdentification>{}{sender}</SenderIdentification>", soap::element("VASPID", "sim")),
+        recipients(mo),
+        soap::element("TimeStamp", &crate::clock::iso()),
+        wish("DeliveryReport", mo.dr),
+        wish("ReadReply", mo.rr),
+        soap::element("Priority", "Normal"),
+        subject(mo),
+        CONTENT.to_owned(),
+    ];
+    let payload = attached(shared, mo, (&transaction_id, "SubmitReq"), &children.concat());
+    let sent = send(shared, "SubmitReq", (transaction_id, String::new()), payload).await;
+    let answered = crate::mm7::soap::read(sent.answer.text.as_bytes()).ok();
+    let message_id = answered.and_then(|soap| soap.field("MessageID").map(str::to_owned)).unwrap_or_default();
+    if !message_id.is_empty() {
+        shared.submitted.lock().insert(message_id.clone());
+    }
+    MoAnswer { message_id, ..sent }
+}
+
+/// All recipients stand in one To.
+fn recipients(mo: &Mo) -> String {
+    let to: String = mo.to.iter().map(|to| soap::address("To", to)).collect();
+    format!("<Recipients>{}</Recipients>", to.replace("</To><To>", ""))
+}
+
+fn subject(mo: &Mo) -> String {
+    if mo.subject.is_empty() { String::new() } else { soap::element("Subject", &mo.subject) }
+}
+
+/// A request with its media.
+fn attached(shared: &Shared, mo: &Mo, (transaction_id, name): (&str, &str), children: &str) -> Payload {
+    let names = &shared.config.mm7;
+    let dialect = Dialect { namespace: names.namespace.clone(), version: names.version.clone() };
+    let xml = soap::request(&dialect, transaction_id, name, children);
     let (outer, inner) = (format!("out-{}", shared.fresh_id()), format!("in-{}", shared.fresh_id()));
     let body = format!(
         "--{outer}\r\nContent-Type: text/xml; charset=utf-8\r\nContent-ID: <soap>\r\n\r\n{xml}\r\n--{outer}\r\n\
@@ -113,10 +151,10 @@ pub(crate) async fn send_mm7(shared: &Shared, mo: &Mo) -> MoAnswer {
         related("application/smil", "m.smil", &inner),
         media(mo, &inner)
     );
-    let payload =
-        Payload::Soap { content_type: related("text/xml", "soap", &outer), body: Bytes::from(body) };
-    send(shared, "DeliverReq", (transaction_id, message_id), payload).await
+    Payload::Soap { content_type: related("text/xml", "soap", &outer), body: Bytes::from(body) }
 }
+
+const CONTENT: &str = "<Content href=\"cid:content\"/>";
 
 fn ids(shared: &Shared, mo: &Mo) -> (String, String) {
     let pick = |given: &Option<String>| given.clone().unwrap_or_else(|| shared.fresh_id());

@@ -1,11 +1,12 @@
 //! What every task of one simulator holds: settings, script, memory, queue and the ways to the gateway.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     pub(crate) outbox: Outbox,
     pub(crate) targets: RwLock<Targets>,
+    /// MessageIDs that the gateway gave to what was submitted to it.
+    pub(crate) submitted: Mutex<HashSet<String>>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     /// Distinguishes the ids of this simulator from those of one started before.
@@ -57,6 +60,7 @@ impl Shared {
                 mm7_report_url: config.mm7_report_url.clone(),
                 mm4_report_addr: config.mm4_report_addr.clone(),
             }),
+            submitted: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             era: era[4..20].to_owned(),

@@ -6,35 +6,37 @@ use std::time::Duration;
 
 use anyhow::Context;
 use arc_swap::ArcSwap;
-use mmsgw_contract::Links;
-use mmsgw_domain::{Clock, InstanceId, SystemClock};
+use mmsgw_contract::{Keys, Links};
+use mmsgw_domain::{Clock, InstanceId};
 use mmsgw_edge_callout::{Callout, Fetch};
-use mmsgw_edge_mm4::{Mm4Gateway, Mm4Settings, Routes, SmtpReceiver, watch_spool};
-use mmsgw_edge_mm7::{Mm7Gateway, Receiver};
+use mmsgw_edge_mm4::{Mm4Gateway, Mm4Scales, Mm4Settings, Routes, SmtpReceiver, watch_spool};
+use mmsgw_edge_mm7::{Mm7Gateway, Mm7Scales};
 use mmsgw_engine::config::Protocol;
-use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway};
+use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, InstanceIdentity};
 use mmsgw_net::tls::Alpn;
 use mmsgw_net::{Drain, ServerTls, bind, serve_http};
-use mmsgw_store::{DirectoryBlobs, Store};
-use mmsgw_store_embedded::{EmbeddedOptions, EmbeddedStore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{GatewaySettings, Settings, StorageKind};
+use crate::carrier_http;
+use crate::config::{GatewaySettings, Settings};
+use crate::roles::{Role, Roles};
+use crate::storage::Storage;
 
-/// A gateway at work.
+/// A process of the gateway at work.
 pub(crate) struct Running {
     /// Where the API is.
-    pub(crate) api: SocketAddr,
+    pub(crate) api: Option<SocketAddr>,
     /// Where health and metrics are.
-    pub(crate) ops: SocketAddr,
+    pub(crate) ops: Option<SocketAddr>,
     /// Where carriers send mails, where a gateway speaks MM4.
     pub(crate) smtp: Option<SocketAddr>,
-    /// Where carriers post, where a gateway speaks MM7.
-    pub(crate) carrier_http: Option<SocketAddr>,
+    /// Where carriers post, by what it is called; first the listener of `[mm7rx]`, where it is needed.
+    pub(crate) carrier_http: Vec<(String, SocketAddr)>,
+    engine: Engine,
     listeners: Drain,
     workers: Workers,
-    store: Arc<EmbeddedStore>,
+    storage: Storage,
 }
 
 struct Workers {
@@ -44,21 +46,28 @@ struct Workers {
 
 impl Running {
     /// What listens where.
-    pub(crate) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let optional = [("SMTP for carriers", self.smtp), ("HTTP for carriers", self.carrier_http)];
-        let mut all = vec![("API", self.api), ("health and metrics", self.ops)];
-        all.extend(optional.into_iter().filter_map(|(what, address)| Some((what, address?))));
-        all
+    pub(crate) fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        let own = [("API", self.api), ("health and metrics", self.ops), ("SMTP for carriers", self.smtp)];
+        let own = own.into_iter().filter_map(|(what, address)| Some((what.to_owned(), address?)));
+        own.chain(self.carrier_http.iter().cloned()).collect()
     }
 
-    /// Takes nothing new, finishes what is in hand, and closes the store. False where that took longer
-    /// than `limit`; what is unfinished then is done again after the next start.
+    /// Resolves when the process ought to end by itself, because a carrier is not there and the settings say so.
+    pub(crate) async fn exit_wanted(&self) {
+        self.engine.exit_wanted().await;
+    }
+
+    /// Takes nothing new, finishes what is in hand, hands back the rest, and closes the store. False where
+    /// something was left unfinished after `limit`.
     pub(crate) async fn stop(self, limit: Duration) -> bool {
         self.workers.stop.cancel();
         self.workers.tasks.close();
         let (quiet, finished) =
             tokio::join!(self.listeners.drain(limit), tokio::time::timeout(limit, self.workers.tasks.wait()));
-        let closed = self.store.close().await;
+        if let Err(error) = self.engine.leave().await {
+            tracing::warn!(%error, "cannot hand back what is left; it comes back when its leases lapse");
+        }
+        let closed = self.storage.close().await;
         if let Err(error) = &closed {
             tracing::warn!(%error, "the store did not close in good order");
         }
@@ -66,26 +75,29 @@ impl Running {
     }
 }
 
-/// Starts everything that `settings` ask for.
+/// Starts everything that `settings` ask for, as far as it belongs to `roles`.
 ///
 /// # Errors
 /// What cannot be opened, bound or read, with its name.
-pub(crate) async fn start(settings: Settings) -> anyhow::Result<Running> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = Arc::new(open_store(&settings, &clock)?);
+pub(crate) async fn start(settings: Settings, roles: Roles) -> anyhow::Result<Running> {
+    let storage = Storage::open(&settings.storage()).await?;
+    let clock = Arc::clone(&storage.clock);
     let links = links(&settings);
-    let engine = make_engine(&settings, &clock, &store, &links)?;
+    let engine = make_engine(&settings, &clock, &storage, &links)?;
     let workers = Workers { stop: CancellationToken::new(), tasks: TaskTracker::new() };
     let mut doors = Doors { engine: engine.clone(), listeners: Drain::new() };
+    let crew = Crew { engine: &engine, roles: &roles, workers: &workers };
     for gateway in &settings.gateways {
-        run_gateway(&engine, gateway, &workers)?;
+        crew.man(gateway)?;
     }
-    let smtp = doors.open_smtp(&settings)?;
-    let carrier_http = doors.open_carrier_http(&settings)?;
+    crew.announce_process();
+    let smtp = if roles.include(Role::Mm4rx) { doors.open_smtp(&settings)? } else { None };
+    let carrier_http =
+        if roles.include(Role::Mm7rx) { doors.open_carrier_http(&settings)? } else { Vec::new() };
     let ops = doors.open_ops(&settings, &clock)?;
-    let api = doors.open_api(&settings, links).await?;
-    workers.tasks.spawn(engine.keep_house(workers.stop.clone()));
-    Ok(Running { api, ops, smtp, carrier_http, listeners: doors.listeners, workers, store })
+    let api = if roles.include(Role::Api) { Some(doors.open_api(&settings, links).await?) } else { None };
+    workers.tasks.spawn(engine.clone().keep_house(workers.stop.clone()));
+    Ok(Running { api, ops, smtp, carrier_http, engine, listeners: doors.listeners, workers, storage })
 }
 
 /// Where applications find media: at the API, or where a gateway file says for its group. Without a
@@ -105,21 +117,16 @@ fn links(settings: &Settings) -> Links {
     })
 }
 
-fn open_store(settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<EmbeddedStore> {
-    let StorageKind::Embedded = settings.storage.kind;
-    Ok(EmbeddedStore::open(&settings.storage.directory, Arc::clone(clock), EmbeddedOptions::default())?)
-}
-
 fn make_engine(
     settings: &Settings,
     clock: &Arc<dyn Clock>,
-    store: &Arc<EmbeddedStore>,
+    storage: &Storage,
     links: &Links,
 ) -> anyhow::Result<Engine> {
-    let blobs = DirectoryBlobs::open(settings.storage.media())?;
     let parts = EngineParts {
-        store: Arc::clone(store) as Arc<dyn Store>,
-        blobs: Arc::new(blobs),
+        store: Arc::clone(&storage.store),
+        registry: Arc::clone(&storage.registry),
+        blobs: Arc::clone(&storage.blobs),
         clock: Arc::clone(clock),
         fetcher: Arc::new(Fetch::new(&settings.callout.media)?),
         notifier: Arc::new(Callout::new(&settings.callout.callbacks, Arc::clone(clock), links.clone())?),
@@ -133,27 +140,58 @@ fn make_engine(
     Ok(Engine::new(parts, engine_settings))
 }
 
-/// Starts the workers of one gateway.
-fn run_gateway(engine: &Engine, settings: &GatewaySettings, workers: &Workers) -> anyhow::Result<()> {
-    let group = engine.know_group(settings.group_settings());
-    let instance = InstanceId::new(settings.group(), settings.name(), &host_name(), std::process::id());
-    let named = || format!("gateway {} of group {}", settings.name(), settings.group());
-    let gateway: Arc<dyn Gateway> = match settings {
-        GatewaySettings::Mm4(s) => Arc::new(Mm4Gateway::new(s, instance).with_context(named)?),
-        GatewaySettings::Mm7(s) => Arc::new(Mm7Gateway::new(s, instance).with_context(named)?),
-    };
-    engine.run_group(&group, &gateway, &workers.stop, &workers.tasks);
-    engine.run_callbacks(&group, &gateway, &workers.stop, &workers.tasks);
-    Ok(())
+/// Starts the workers.
+struct Crew<'a> {
+    engine: &'a Engine,
+    roles: &'a Roles,
+    workers: &'a Workers,
 }
 
-/// The doors for the posts of all carriers that speak MM7.
-fn receivers(settings: &Settings) -> anyhow::Result<Vec<Receiver>> {
-    let mm7 = settings.gateways.iter().filter_map(|gateway| match gateway {
-        GatewaySettings::Mm7(mm7) => Some(mm7),
-        GatewaySettings::Mm4(_) => None,
-    });
-    mm7.map(|s| Receiver::new(s).with_context(|| format!("gateway {}", s.gateway.name))).collect()
+impl Crew<'_> {
+    /// Makes the group of one gateway known, and starts what this process does for it.
+    fn man(&self, settings: &GatewaySettings) -> anyhow::Result<()> {
+        let Workers { stop, tasks } = self.workers;
+        // Where a group has several files that run elsewhere, the first one says what the group is like.
+        let known = self.engine.group(settings.group());
+        let is_first = known.is_none();
+        let group = known.unwrap_or_else(|| self.engine.know_group(settings.group_settings()));
+        match settings {
+            GatewaySettings::Mm4(s) => group.weigh_by(Mm4Scales::new(s)),
+            GatewaySettings::Mm7(s) => group.weigh_by(Mm7Scales::new(s)),
+        }
+        let (host, pid) = (host_name(), std::process::id());
+        let id = |name: &str| InstanceId::new(settings.group(), name, &host, pid);
+        if self.roles.include(Role::Gateway) {
+            let instance = id(settings.name());
+            let identity = InstanceIdentity::new(instance.clone(), self.roles.name());
+            let gateway = open_gateway(settings, instance)?;
+            self.engine.run_group(&group, &gateway, identity.speaking(settings.protocol()), stop, tasks);
+        }
+        if self.roles.include(Role::Callout) && is_first {
+            let identity = InstanceIdentity::new(id("callout"), self.roles.name());
+            self.engine.run_callbacks(&group, identity, stop, tasks);
+        }
+        Ok(())
+    }
+
+    /// Tells the others of this process, where no instance in it does.
+    fn announce_process(&self) {
+        if self.roles.include(Role::Gateway) || self.roles.include(Role::Callout) {
+            return;
+        }
+        let id = InstanceId::of_process(&self.roles.name(), &host_name(), std::process::id());
+        let identity = InstanceIdentity::new(id, self.roles.name());
+        self.engine.run_process(identity, &self.workers.stop, &self.workers.tasks);
+    }
+}
+
+/// One instance's way to its carrier.
+fn open_gateway(settings: &GatewaySettings, instance: InstanceId) -> anyhow::Result<Arc<dyn Gateway>> {
+    let named = || format!("gateway {} of group {}", settings.name(), settings.group());
+    Ok(match settings {
+        GatewaySettings::Mm4(s) => Arc::new(Mm4Gateway::new(s, instance).with_context(named)?),
+        GatewaySettings::Mm7(s) => Arc::new(Mm7Gateway::new(s, instance).with_context(named)?),
+    })
 }
 
 fn host_name() -> String {
@@ -192,38 +230,42 @@ impl Doors {
         Ok(Some(address))
     }
 
-    fn open_carrier_http(&mut self, settings: &Settings) -> anyhow::Result<Option<SocketAddr>> {
-        if !settings.speaks(Protocol::Mm7) {
+    fn open_carrier_http(&mut self, settings: &Settings) -> anyhow::Result<Vec<(String, SocketAddr)>> {
+        let mut opened = Vec::new();
+        for wanted in carrier_http::listeners(settings) {
+            let tls = wanted.tls.map(|tls| ServerTls::load(tls, Alpn::Http)).transpose();
+            let tls = tls.with_context(|| format!("{}: tls", wanted.name()))?;
+            let (listener, address) = bind(wanted.listen).with_context(|| wanted.name())?;
+            let router = mmsgw_edge_mm7::router(self.engine.clone(), wanted.receivers()?);
+            let (limits, drain) = (settings.mm7rx.limits(), self.listeners.child());
+            self.listeners.spawn(serve_http(listener, tls.map(Arc::new), limits, drain, router));
+            opened.push((wanted.name(), address));
+        }
+        Ok(opened)
+    }
+
+    fn open_ops(
+        &mut self,
+        settings: &Settings,
+        clock: &Arc<dyn Clock>,
+    ) -> anyhow::Result<Option<SocketAddr>> {
+        if settings.without_ops {
             return Ok(None);
         }
-        let section = &settings.mm7rx;
-        let tls = section
-            .tls
-            .as_ref()
-            .map(|tls| ServerTls::load(tls, Alpn::Http))
-            .transpose()
-            .context("mm7rx.tls")?;
-        let (listener, address) = bind(section.listen).context("mm7rx.listen")?;
-        let router = mmsgw_edge_mm7::router(self.engine.clone(), receivers(settings)?);
+        let (listener, address) = bind(settings.ops.listen).context("ops.listen")?;
+        let (engine, clock, drain) = (self.engine.clone(), Arc::clone(clock), self.listeners.child());
+        let (section, keys) = (settings.ops.clone(), Keys::new(&settings.api.keys));
         let serving =
-            serve_http(listener, tls.map(Arc::new), section.limits(), self.listeners.child(), router);
+            async move { mmsgw_edge_ops::serve(listener, engine, clock, &section, keys, drain).await };
         self.listeners.spawn(serving);
         Ok(Some(address))
     }
 
-    fn open_ops(&mut self, settings: &Settings, clock: &Arc<dyn Clock>) -> anyhow::Result<SocketAddr> {
-        let (listener, address) = bind(settings.ops.listen).context("ops.listen")?;
-        let (engine, clock, drain) = (self.engine.clone(), Arc::clone(clock), self.listeners.child());
-        let section = settings.ops.clone();
-        let serving = async move { mmsgw_edge_ops::serve(listener, engine, clock, &section, drain).await };
-        self.listeners.spawn(serving);
-        Ok(address)
-    }
-
     async fn open_api(&mut self, settings: &Settings, links: Links) -> anyhow::Result<SocketAddr> {
         let mut router = mmsgw_edge_api::router(self.engine.clone(), &settings.api, links)?;
-        if settings.mm7rx.on_api && settings.speaks(Protocol::Mm7) {
-            router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), receivers(settings)?));
+        let shared = carrier_http::listeners(settings).into_iter().find(|l| l.owners.is_none());
+        if let Some(carriers) = shared.filter(|_| settings.mm7rx.on_api) {
+            router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), carriers.receivers()?));
         }
         let serving = mmsgw_edge_api::serve(router, &settings.api, &self.listeners).await;
         Ok(serving.context("api.listen")?.address)

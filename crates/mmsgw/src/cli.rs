@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use mmsgw_domain::{Address, GroupName, Span};
+use mmsgw_domain::{Address, GroupName, JobId, Queue, Span};
 use secrecy::SecretString;
 
 use crate::exit::EXIT_CODES;
+use crate::roles::Role;
 
 /// A high-volume MMS gateway: JSON over REST on one side, MM4 and MM7 carriers on the other.
 #[derive(Debug, Parser)]
@@ -24,6 +25,18 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the gateway: API, callbacks, and every configured carrier connection, in one process.
     Serve(ServeArgs),
+    /// Run only the REST API for applications. Other processes, on this host or others, do the rest over the same
+    /// storage, which has to be one that they can share.
+    Api(ProcessArgs),
+    /// Run only the gateways of these files: hand messages and reports to their carriers and read what came from
+    /// them. Any number of processes may do that for one group; they share its queues.
+    Gateway(GatewayArgs),
+    /// Run only the receiver of mails from carriers: SMTP and spool directories.
+    Mm4rx(ProcessArgs),
+    /// Run only the receiver of HTTP requests from carriers.
+    Mm7rx(ProcessArgs),
+    /// Run only what posts callbacks to applications.
+    Callout(ProcessArgs),
     /// Check a configuration and explain every fault, without starting anything.
     Check(CheckArgs),
     /// Send a message through a running gateway and follow it.
@@ -31,6 +44,11 @@ pub(crate) enum Command {
     /// Send one template to very many, from a file, and look after such batches.
     #[command(subcommand)]
     Batch(BatchCommand),
+    /// Look at jobs of a running gateway that were given up.
+    Dead {
+        #[command(subcommand)]
+        command: DeadCommand,
+    },
     /// Run a pretend carrier for MM4 and MM7 on loopback.
     Simulate(SimulateArgs),
     /// Make an API key: prints the key for the application and the lines for the configuration.
@@ -53,11 +71,59 @@ pub(crate) struct DemoArgs {
     pub(crate) verbose: bool,
 }
 
+/// What every process of the gateway is told.
 #[derive(Debug, Args)]
-pub(crate) struct ServeArgs {
+pub(crate) struct ProcessArgs {
     /// The configuration. Gateway files are looked for in the directory that it names, `gateways` by default.
     #[arg(long, short, default_value = "mmsgw.toml", env = "MMSGW_CONFIG", value_name = "FILE")]
     pub(crate) config: PathBuf,
+    /// Where health and metrics are, instead of `ops.listen`; `off` for nowhere. Processes on one host need
+    /// different ones.
+    #[arg(long, env = "MMSGW_OPS", value_name = "ADDRESS")]
+    pub(crate) ops: Option<OpsListen>,
+    /// How long work in hand may take to end after the signal to stop; what is left then goes back to its queue.
+    #[arg(long, default_value = "30s", value_name = "TIME")]
+    pub(crate) drain: Span,
+}
+
+/// Where health and metrics are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpsListen {
+    Off,
+    At(SocketAddr),
+}
+
+impl std::str::FromStr for OpsListen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let wrong = |_| format!("`{text}` is no address with a port, such as 127.0.0.1:8081, and not `off`");
+        text.parse().map(Self::At).map_err(wrong)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// What to run, where it is not everything.
+    #[arg(long, value_delimiter = ',', value_name = "ROLE")]
+    pub(crate) roles: Vec<Role>,
+    #[command(flatten)]
+    pub(crate) process: ProcessArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GatewayArgs {
+    /// Gateway files, one for each carrier connection.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Do not take HTTP requests from these carriers: `mmsgw mm7rx` or another process does.
+    #[arg(long)]
+    pub(crate) no_mm7rx: bool,
+    #[command(flatten)]
+    pub(crate) process: ProcessArgs,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +214,58 @@ pub(crate) struct ApiArgs {
     #[arg(long, default_value = "http://127.0.0.1:8080", env = "MMSGW_API", value_name = "URL")]
     pub(crate) api: url::Url,
     /// The API key, where the gateway wants one.
+    #[arg(long, env = "MMSGW_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) key: Option<SecretString>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List them, those that were queued first before the others: why, when, after how many tries, from whom.
+    List(DeadListArgs),
+    /// Show one whole. What a carrier sent and nobody could read is shown as it came.
+    Show(DeadShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadListArgs {
+    /// Only of this queue, as in `carrier/rx`: group, and tx, ev, rx or callback.
+    #[arg(value_name = "QUEUE")]
+    pub(crate) queue: Option<Queue>,
+    /// Only those behind this one.
+    #[arg(long, requires = "queue", value_name = "ID")]
+    pub(crate) after: Option<JobId>,
+    /// Most jobs listed.
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+    pub(crate) max: usize,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) ops: OpsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadShowArgs {
+    /// The job.
+    #[arg(value_name = "ID")]
+    pub(crate) id: JobId,
+    /// As JSON, for programs; octets in base64.
+    #[arg(long, conflicts_with = "octets")]
+    pub(crate) json: bool,
+    /// Only what came from the carrier, octet for octet.
+    #[arg(long)]
+    pub(crate) octets: bool,
+    #[command(flatten)]
+    pub(crate) ops: OpsArgs,
+}
+
+/// How to reach the operations listener of a running gateway.
+#[derive(Debug, Args)]
+pub(crate) struct OpsArgs {
+    /// Where the gateway's operations listener is.
+    #[arg(long, default_value = "http://127.0.0.1:8081", env = "MMSGW_OPS", value_name = "URL")]
+    pub(crate) ops: url::Url,
+    /// A key with the scope `admin`, where the gateway wants one.
     #[arg(long, env = "MMSGW_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub(crate) key: Option<SecretString>,
 }

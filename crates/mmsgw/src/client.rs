@@ -34,14 +34,19 @@ pub(crate) struct Streamed {
 /// Longest time that one connection may carry a stream.
 const LONGEST_STREAM: Duration = Duration::from_secs(86_400);
 /// Largest answer taken.
-const MAX_ANSWER: usize = 16 << 20;
+const MAX_ANSWER: usize = 64 << 20;
 
 impl ApiClient {
     pub(crate) fn new(args: &ApiArgs) -> anyhow::Result<Self> {
+        Self::at(args.api.clone(), args.key.clone())
+    }
+
+    /// A connection to another listener of the gateway that speaks JSON.
+    pub(crate) fn at(base: Url, key: Option<SecretString>) -> anyhow::Result<Self> {
         let http = HttpClient::new(&HttpSettings::default())?;
         let patient = HttpSettings { total_timeout: LONGEST_STREAM, ..HttpSettings::default() };
         let patient = HttpClient::new(&patient)?;
-        Ok(Self { http, patient, base: args.api.clone(), key: args.key.clone() })
+        Ok(Self { http, patient, base, key })
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use mmsgw_domain::{GroupName, GroupSettings};
 use mmsgw_edge_api::ApiSettings;
 use mmsgw_edge_callout::{CallbackSettings, CalloutSettings, FetchSettings};
-use mmsgw_edge_mm4::{Mm4Settings, ReceiverSettings};
+use mmsgw_edge_mm4::{Heartbeat, Mm4Settings, ReceiverSettings};
 use mmsgw_edge_mm7::Mm7Settings;
 use mmsgw_edge_ops::OpsSettings;
 use mmsgw_engine::config::{GeneralSection, Protocol, group_settings};
 use serde::Deserialize;
 
 use crate::carrier_http::CarrierHttpSettings;
+use crate::roles::{Role, Roles};
+use crate::storage::{MediaKind, MediaSection, Sections, StorageSection};
 use crate::telemetry::LogSection;
 
 /// The reference of a gateway file for MM4.
@@ -28,6 +30,9 @@ pub(crate) use mmsgw_edge_mm7::config::REFERENCE as MM7_REFERENCE;
 pub(crate) struct Settings {
     pub(crate) general: GeneralSection,
     pub(crate) storage: StorageSection,
+    /// Where queues are, where that is another server than that of the messages.
+    pub(crate) queue_storage: Option<StorageSection>,
+    pub(crate) media_storage: MediaSection,
     pub(crate) log: LogSection,
     pub(crate) api: ApiSettings,
     pub(crate) ops: OpsSettings,
@@ -35,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) mm4rx: ReceiverSettings,
     pub(crate) mm7rx: CarrierHttpSettings,
     pub(crate) gateways: Vec<GatewaySettings>,
+    /// Whether this process has no operations listener.
+    pub(crate) without_ops: bool,
 }
 
 /// The main file as it stands.
@@ -45,6 +52,7 @@ struct MainFile {
     general: GeneralSection,
     message_storage: StorageSection,
     queue_storage: Option<StorageSection>,
+    media_storage: MediaSection,
     log: LogSection,
     api: ApiSettings,
     ops: OpsSettings,
@@ -52,45 +60,6 @@ struct MainFile {
     media: FetchSettings,
     mm4rx: ReceiverSettings,
     mm7rx: CarrierHttpSettings,
-}
-
-/// Sections `[message_storage]` and `[queue_storage]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct StorageSection {
-    /// What keeps the data.
-    pub(crate) kind: StorageKind,
-    /// Where the embedded store keeps them.
-    pub(crate) directory: PathBuf,
-    /// Where media are; `media` below `directory` unless said otherwise.
-    pub(crate) media_directory: Option<PathBuf>,
-}
-
-impl StorageSection {
-    /// The same with directories taken from `base`, where they are relative.
-    fn at(self, base: &Path) -> Self {
-        let media_directory = self.media_directory.map(|media| base.join(media));
-        Self { directory: base.join(self.directory), media_directory, ..self }
-    }
-
-    /// Where media are.
-    pub(crate) fn media(&self) -> PathBuf {
-        self.media_directory.clone().unwrap_or_else(|| self.directory.join("media"))
-    }
-}
-
-/// What keeps the data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum StorageKind {
-    /// A file on this host, owned by this process.
-    Embedded,
-}
-
-impl Default for StorageSection {
-    fn default() -> Self {
-        Self { kind: StorageKind::Embedded, directory: "mmsgw-data".into(), media_directory: None }
-    }
 }
 
 /// One gateway file.
@@ -103,10 +72,26 @@ pub(crate) enum GatewaySettings {
 impl GatewaySettings {
     /// What the engine needs to know of it.
     pub(crate) fn group_settings(&self) -> GroupSettings {
-        match self {
-            Self::Mm4(s) => group_settings(&s.gateway, &s.features, s.inbound.mms_received_url.as_deref()),
-            Self::Mm7(s) => group_settings(&s.gateway, &s.features, s.inbound.mms_received_url.as_deref()),
-        }
+        let (settings, has_heartbeat) = match self {
+            Self::Mm4(s) => {
+                let url = s.inbound.mms_received_url.as_deref();
+                (
+                    group_settings(&s.gateway, &s.features, &s.content, url),
+                    s.outbound.heartbeat != Heartbeat::None,
+                )
+            }
+            Self::Mm7(s) => {
+                let url = s.inbound.mms_received_url.as_deref();
+                (group_settings(&s.gateway, &s.features, &s.content, url), s.outbound.heartbeat.is_some())
+            }
+        };
+        let heartbeat_interval = settings.heartbeat_interval.filter(|_| has_heartbeat);
+        GroupSettings { heartbeat_interval, ..settings }
+    }
+
+    /// The carrier's protocol.
+    pub(crate) fn protocol(&self) -> &'static str {
+        self.remote().0
     }
 
     pub(crate) fn group(&self) -> &GroupName {
@@ -179,14 +164,48 @@ impl Settings {
     /// # Errors
     /// All faults found, not only the first.
     pub(crate) fn load(path: &Path) -> Result<Self, Faults> {
+        Self::load_with(path, None)
+    }
+
+    /// Reads the main file and these gateway files, instead of those in the directory that it names.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn load_with(path: &Path, gateway_files: Option<&[PathBuf]>) -> Result<Self, Faults> {
         let mut faults = Collector { faults: Vec::new(), file: path.to_owned() };
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
         let main: MainFile = read(path, &mut faults).unwrap_or_default();
-        let directory = base.join(main.gateways.as_deref().unwrap_or(Path::new("gateways")));
-        let gateways = read_gateways(&directory, &mut faults);
+        let gateways = match gateway_files {
+            Some(files) => files.iter().filter_map(|file| read_gateway(file, &mut faults)).collect(),
+            None => {
+                let directory = base.join(main.gateways.as_deref().unwrap_or(Path::new("gateways")));
+                read_gateways(&directory, &mut faults)
+            }
+        };
         faults.file = path.to_owned();
         let settings = Self::compose(main, gateways, &base, &mut faults);
         if faults.faults.is_empty() { Ok(settings) } else { Err(Faults(faults.faults)) }
+    }
+
+    /// What does not go together with the roles of a process.
+    ///
+    /// # Errors
+    /// All faults found.
+    pub(crate) fn fits(&self, roles: &Roles, path: &Path) -> Result<(), Faults> {
+        let mut faults = Collector { faults: Vec::new(), file: path.to_owned() };
+        if *roles != Roles::all() && !self.storage.is_shared() {
+            faults.add(
+                "message_storage.kind: the embedded store belongs to one process, which has to have all roles: \
+                 use `mmsgw serve`, or a storage that processes can share",
+            );
+        }
+        if roles.include(Role::Gateway) {
+            if self.gateways.is_empty() && *roles != Roles::all() {
+                faults.add("no gateway file says which carrier this process is for");
+            }
+            self.check_groups(&mut faults);
+        }
+        if faults.faults.is_empty() { Ok(()) } else { Err(Faults(faults.faults)) }
     }
 
     /// Settings from texts instead of files: the main file, and the gateway files with their names.
@@ -207,13 +226,13 @@ impl Settings {
 
     fn compose(main: MainFile, gateways: Vec<GatewaySettings>, base: &Path, faults: &mut Collector) -> Self {
         let storage = main.message_storage.at(base);
-        let queue = main.queue_storage.map(|queue| queue.at(base));
-        if queue.is_some_and(|queue| queue != storage) {
-            faults.add("queue_storage: must be the same as message_storage; leave the section out");
-        }
+        let queues = main.queue_storage.map(|queues| queues.at(base));
+        let queue_storage = queues.filter(|queues| !queues.is_same_place(&storage));
         let settings = Self {
             general: main.general,
+            media_storage: main.media_storage.at(base, &storage),
             storage,
+            queue_storage,
             log: main.log,
             api: main.api,
             ops: main.ops,
@@ -221,6 +240,7 @@ impl Settings {
             mm4rx: main.mm4rx,
             mm7rx: main.mm7rx,
             gateways,
+            without_ops: false,
         };
         settings.check(faults);
         settings
@@ -229,22 +249,15 @@ impl Settings {
     /// Faults that only show when everything is seen together.
     fn check(&self, faults: &mut Collector) {
         let groups: Vec<&GroupName> = self.gateways.iter().map(GatewaySettings::group).collect();
-        for (index, group) in groups.iter().enumerate() {
-            if groups[..index].contains(group) {
-                faults.add(format!(
-                    "the group `{group}` has two gateway files; one process runs one instance of a group"
-                ));
-            }
-        }
         if let Some(default) = self.general.default_gateway.as_ref().filter(|d| !groups.contains(d)) {
             faults.add(format!("general.default_gateway: no gateway file has the group `{default}`"));
         }
-        let media = self.storage.media();
+        self.check_storage(faults);
         for gateway in &self.gateways {
-            if gateway.media_repo().is_some_and(|repo| repo != media) {
+            if gateway.media_repo().is_some_and(|repo| Some(repo) != self.media_storage.in_directory()) {
                 faults.add(format!(
-                    "gateway {}: inbound.media_repo: media of all gateways are in one directory; say \
-                     message_storage.media_directory instead",
+                    "gateway {}: inbound.media_repo: media of all gateways are in one place; say \
+                     media_storage.directory instead",
                     gateway.name()
                 ));
             }
@@ -252,23 +265,57 @@ impl Settings {
         for fault in self.mm4rx.check() {
             faults.add(format!("mm4rx.{fault}"));
         }
+        crate::carrier_http::conflicts(self).into_iter().for_each(|conflict| faults.add(conflict));
         if let Err(fault) = self.api.check() {
             faults.add(fault.to_string());
+        }
+    }
+
+    fn check_storage(&self, faults: &mut Collector) {
+        let shared = |section: &StorageSection| section.is_shared();
+        if self.queue_storage.as_ref().is_some_and(|queues| !shared(queues) || !shared(&self.storage)) {
+            faults.add(
+                "queue_storage: another place than message_storage has to be a second Redis beside a first one; leave \
+                 the section out to have both in one place",
+            );
+        }
+        if self.media_storage.kind == MediaKind::S3 {
+            for fault in self.media_storage.s3.check() {
+                faults.add(format!("media_storage.s3.{fault}"));
+            }
+        }
+    }
+
+    /// What keeps what.
+    pub(crate) fn storage(&self) -> Sections<'_> {
+        Sections { messages: &self.storage, queues: self.queue_storage.as_ref(), media: &self.media_storage }
+    }
+
+    /// Groups that one process cannot run.
+    fn check_groups(&self, faults: &mut Collector) {
+        let groups: Vec<&GroupName> = self.gateways.iter().map(GatewaySettings::group).collect();
+        for (index, group) in groups.iter().enumerate() {
+            if groups[..index].contains(group) {
+                faults.add(format!(
+                    "the group `{group}` has two gateway files; one process runs one instance of a group"
+                ));
+            }
         }
     }
 
     /// A line for each thing that would be started.
     pub(crate) fn summary(&self) -> Vec<String> {
         let mut lines = vec![
-            format!("data in {}", self.storage.directory.display()),
+            self.storage.describe(),
+            self.media_storage.describe(),
             format!("API on {}", self.api.listen),
             format!("operations on {}", self.ops.listen),
         ];
         if self.speaks(Protocol::Mm4) {
             lines.push(format!("SMTP for carriers on {}", self.mm4rx.listen));
         }
-        if self.speaks(Protocol::Mm7) {
-            lines.push(format!("HTTP for carriers on {}", self.mm7rx.listen));
+        for listener in crate::carrier_http::listeners(self) {
+            lines.push(format!("{} on {}", listener.name(), listener.listen));
         }
         for gateway in &self.gateways {
             let (protocol, remote) = gateway.remote();
@@ -325,13 +372,20 @@ fn read_gateways(directory: &Path, faults: &mut Collector) -> Vec<GatewaySetting
     files.sort();
     let mut gateways = Vec::new();
     for file in files {
-        faults.file.clone_from(&file);
-        match std::fs::read_to_string(&file) {
-            Ok(text) => gateways.extend(parse_gateway(&text, faults)),
-            Err(error) => faults.add(format!("cannot be read: {error}")),
-        }
+        gateways.extend(read_gateway(&file, faults));
     }
     gateways
+}
+
+fn read_gateway(file: &Path, faults: &mut Collector) -> Option<GatewaySettings> {
+    file.clone_into(&mut faults.file);
+    match std::fs::read_to_string(file) {
+        Ok(text) => parse_gateway(&text, faults),
+        Err(error) => {
+            faults.add(format!("cannot be read: {error}"));
+            None
+        }
+    }
 }
 
 /// Just enough of a gateway file to know whose it is.
@@ -372,13 +426,28 @@ gateways = \"gateways\"
 
 # What keeps messages and queues.
 [message_storage]
-# `embedded`: a file on this host, owned by one process.
+# `embedded`: a file on this host, owned by one process. `redis`: Redis or Valkey, shared by processes on many hosts.
 kind = \"embedded\"
-# Where; beside this file unless absolute.
+# Where the embedded store is; beside this file unless absolute.
 directory = \"mmsgw-data\"
-# Where media are; absent: in `media` below `directory`.
-#media_directory = \"/var/lib/mmsgw/media\"
+";
 
+const QUEUES_AND_MEDIA: &str = "\
+# What keeps queues: the same as above, or with `redis` a second server. A batch that concerns both is done on the server
+# of the messages first; what a crash left undone is made up for.
+#[queue_storage]
+#kind = \"redis\"
+#redis.servers = [\"redis://127.0.0.1:6380\"]
+
+# What keeps media.
+[media_storage]
+# `directory`, which hosts may share, under another name on each where need be; or `s3`.
+kind = \"directory\"
+# The directory; absent: `media` below that of message_storage.
+#directory = \"/var/lib/mmsgw/media\"
+";
+
+const LOG: &str = "\
 # Logs go to standard error.
 [log]
 # error, warn, info, debug, trace, or a filter by room such as `info,mmsgw_edge_mm4=debug`.
@@ -391,6 +460,13 @@ format = \"text\"
 pub(crate) fn main_reference() -> String {
     [
         MAIN_HEAD.to_owned(),
+        nest(
+            "message_storage.redis",
+            &format!("# The servers, with kind = \"redis\".\n\n{}", mmsgw_store_redis::CONFIG_DEFAULT),
+        ),
+        QUEUES_AND_MEDIA.to_owned(),
+        mmsgw_store_s3::config::CONFIG_DEFAULT.to_owned(),
+        LOG.to_owned(),
         mmsgw_engine::config::GENERAL_DEFAULT.to_owned(),
         mmsgw_edge_api::DEFAULT_SETTINGS.to_owned(),
         mmsgw_edge_ops::CONFIG_DEFAULT.to_owned(),
@@ -458,12 +534,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_together_is_told() {
-        let fault = load("general.default_gateway = 'GW02'", &[("a", MM7.to_owned()), ("b", MM7.to_owned())])
-            .unwrap_err();
-        assert!(
-            fault.contains("`GW01` has two gateway files")
-                && fault.contains("no gateway file has the group `GW02`")
-        );
+        let fault = load("general.default_gateway = 'GW02'", &[("a", MM7.to_owned())]).unwrap_err();
+        assert!(fault.contains("no gateway file has the group `GW02`"), "{fault}");
+        let twice = load("", &[("a", MM7.to_owned()), ("b", MM7.to_owned())]).unwrap();
+        let fault = twice.fits(&Roles::all(), Path::new("main")).unwrap_err().to_string();
+        assert!(fault.contains("`GW01` has two gateway files"), "{fault}");
+        let fault = twice.fits(&Roles::of(&[Role::Api]), Path::new("main")).unwrap_err().to_string();
+        assert!(fault.contains("use `mmsgw serve`") && !fault.contains("two gateway files"), "{fault}");
         let settings = load("", &[("a", MM7.to_owned())]).unwrap();
         assert_eq!(settings.storage.directory, Path::new("/base/mmsgw-data"));
         assert!(

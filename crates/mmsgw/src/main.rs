@@ -7,6 +7,8 @@ mod client;
 mod cmd;
 mod config;
 mod exit;
+mod roles;
+mod storage;
 mod telemetry;
 
 use std::process::ExitCode;

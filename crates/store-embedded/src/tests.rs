@@ -37,6 +37,7 @@ fn message() -> Message {
         code: Code::OK,
         updated: now,
         peer_ref: None,
+        round: 0,
     };
     Message {
         id: Id::generate(now),

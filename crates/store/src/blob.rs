@@ -9,6 +9,7 @@ use mmsgw_domain::Digest;
 use crate::StoreError;
 
 /// A store of octets. The same octets are kept once. What is put is durable when the call returns.
+/// [`conformance::run_blobs`](crate::conformance::run_blobs) is the contract in executable form.
 #[async_trait]
 pub trait BlobStore: Send + Sync + 'static {
     /// Keeps `octets` and gives their name. Octets that are there already are marked as fresh, so
@@ -21,6 +22,14 @@ pub trait BlobStore: Send + Sync + 'static {
     /// [`StoreError::Corrupt`] where the octets are not the ones that were put.
     async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError>;
 
-    /// Removes octets that were last put longer than `unless_younger` ago.
-    async fn remove(&self, digest: &Digest, unless_younger: Duration) -> Result<(), StoreError>;
+    /// Removes octets that were last put longer than `unless_younger` ago. Says whether they are gone; if not, they
+    /// were too young.
+    async fn remove(&self, digest: &Digest, unless_younger: Duration) -> Result<bool, StoreError>;
+}
+
+/// The name of octets: their SHA-256 sum (FIPS 180-4).
+#[must_use]
+pub fn digest_of(octets: &[u8]) -> Digest {
+    let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, octets);
+    Digest::new(sum.as_ref().try_into().expect("a SHA-256 sum has 32 octets"))
 }

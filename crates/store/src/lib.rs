@@ -42,7 +42,7 @@ use mmsgw_domain::{
 };
 
 pub use batch::{Batch, NewJob, Reference, ReferenceKind, Write};
-pub use blob::BlobStore;
+pub use blob::{BlobStore, digest_of};
 pub use blob_fs::DirectoryBlobs;
 pub use conformance::ManualClock;
 pub use error::StoreError;

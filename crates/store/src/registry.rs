@@ -24,6 +24,9 @@ pub trait Registry: Send + Sync + 'static {
 
     /// Reserves turns for a group.
     async fn turns(&self, request: &TurnRequest) -> Result<Turns, StoreError>;
+
+    /// What an operator should know about that which keeps the data, a sentence each, as it is now.
+    async fn warnings(&self) -> Result<Vec<String>, StoreError>;
 }
 
 /// An instance as the registry knows it.
@@ -97,6 +100,10 @@ impl Registry for LocalRegistry {
         let first = turns.get(&request.group).map_or(now, |next| now.max(*next));
         turns.insert(request.group.clone(), first + request.distance * request.count);
         Ok(Turns { first_in: first - now })
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
     }
 }
 

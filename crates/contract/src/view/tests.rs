@@ -75,6 +75,7 @@ fn message() -> Message {
         code: Code::OK,
         updated: NOW,
         peer_ref: None,
+        round: 0,
     };
     let mut message = Message {
         id: id(32),

@@ -12,7 +12,7 @@ use mmsgw_contract::Links;
 use mmsgw_domain::{Features, GroupSettings, Release, RetryPolicy};
 use mmsgw_edge_api::{ApiSettings, router_with_clock};
 use mmsgw_engine::{Call, CallVerdict, Engine, EngineParts, EngineSettings, FetchError, Fetcher, Notifier};
-use mmsgw_store::{DirectoryBlobs, ManualClock, MemoryStore};
+use mmsgw_store::{DirectoryBlobs, LocalRegistry, ManualClock, MemoryStore};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -76,6 +76,8 @@ fn group(name: &str) -> GroupSettings {
         amends: true,
         queue_by_priority: false,
         max_age: Duration::from_secs(3_600),
+        heartbeat_interval: None,
+        content: mmsgw_domain::ContentSettings::default(),
     }
 }
 
@@ -93,6 +95,7 @@ impl World {
         let blobs = Arc::new(DirectoryBlobs::open(directory.path()).unwrap());
         let parts = EngineParts {
             store: store.clone(),
+            registry: Arc::new(LocalRegistry::new(clock.clone())),
             blobs: blobs.clone(),
             clock: clock.clone(),
             fetcher: Arc::new(Nowhere),

@@ -35,6 +35,9 @@ impl Mm4Settings {
         self.check_credentials(&mut faults);
         self.check_limits(&mut faults);
         self.check_texts(&mut faults);
+        for (field, why) in self.content.check() {
+            faults.unless(false, field, || why);
+        }
         faults.0
     }
 
@@ -297,6 +300,7 @@ mod tests {
         assert_eq!(faults(|s| s.outbound.connections = Some(0)), ["outbound.connections"]);
         assert_eq!(faults(|s| s.addressing.dest_suffix = "@x".into()), ["addressing.dest_suffix"]);
         assert_eq!(faults(|s| s.features.forward_route = Some("a\r\nb".into())), ["features.forward_route"]);
+        assert_eq!(faults(|s| s.content.max_image_width = Some(0)), ["content.max_image_width"]);
         assert_eq!(faults(|s| s.dialect.retry_statuses = vec![250]), ["dialect.retry_statuses"]);
         assert_eq!(faults(|s| s.dialect.recipients_per_mail = 257), ["dialect.recipients_per_mail"]);
         let extra = faults(|s| drop(s.dialect.extra_headers.insert("X: y".into(), String::new())));

@@ -56,6 +56,11 @@ fn every_status_of_an_answer() {
         assert_eq!(report.about.message, Some(format!("{ID}@mms.own.example")));
         assert_eq!(report.description.as_deref(), Some("a word"));
         assert_eq!(report.at, Some(Timestamp::from_secs(1_700_000_000)));
+        assert_eq!(
+            report.again,
+            ["Error-network-problem", "Error-transient-failure"].contains(&word),
+            "{word}"
+        );
         assert!(report.recipients.is_empty() && report.carrier_status.eq_ignore_ascii_case(word));
     }
 }
@@ -70,7 +75,9 @@ fn an_answer_is_about_the_recipients_it_names_or_the_one_it_was_for() {
     };
     let one = answer(&format!("{ID}-0.15555550102"), "");
     assert_eq!(numbers(&one.recipients), ["15555550102"]);
-    assert!(answer(&format!("{ID}-0"), "").recipients.is_empty());
+    let whole = answer(&format!("{ID}-0"), "");
+    assert!(whole.recipients.is_empty() && whole.places.is_none());
+    assert_eq!(answer(&format!("\"{ID}-0.b101-200\""), "").places, Some(100..200));
     let named =
         answer(&format!("{ID}-0"), "X-Mms-Request-Recipients: +15555550103, +15555550104/TYPE=PLMN\n");
     assert_eq!(numbers(&named.recipients), ["+15555550103", "+15555550104"]);

@@ -70,6 +70,17 @@ impl Folder {
         &self.root
     }
 
+    /// Where files appear.
+    pub(super) fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// When the first of the files that were still being written to may be whole.
+    pub(super) fn settles_in(&self) -> Option<Duration> {
+        let first = self.seen.values().map(|(_, since)| *since).min()?;
+        Some(self.settle.saturating_sub(first.elapsed()).max(LEAST_PAUSE))
+    }
+
     /// Gives a sign of life, takes over from the dead, and takes up to `most` files. Those that had to
     /// wait in the work folder come first.
     pub(super) async fn take(&mut self, most: usize) -> io::Result<Vec<Taken>> {
@@ -243,7 +254,7 @@ async fn list(directory: &Path, most: usize) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn is_wanted(name: &OsStr) -> bool {
+pub(super) fn is_wanted(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     !name.starts_with('.') && !name.to_ascii_lowercase().ends_with(".tmp")
 }
@@ -283,5 +294,7 @@ const FAILED: &str = "failed";
 const MAX_NAME: usize = 220;
 const MOST_COPIES: usize = 10_000;
 const MOST_INHERITED: usize = 1_000;
+/// Between two looks at files that are being written to.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
 /// Files of a plain directory that are watched at once.
 const MOST_SEEN: usize = 10_000;

@@ -10,10 +10,10 @@ use mmsgw_domain::{InstanceId, IntakeJob, IntakeKind, Job, Queue, QueueKind, Spa
 use mmsgw_engine::config::group_settings;
 use mmsgw_engine::{
     Call, CallVerdict, DraftContent, Engine, EngineParts, EngineSettings, FetchError, Fetcher, Gateway,
-    Incoming, Notifier, PartDraft, Submission, TemplateDraft,
+    Incoming, InstanceIdentity, Notifier, PartDraft, Submission, TemplateDraft,
 };
 use mmsgw_net::{Alpn, ClientTls, Drain, MaybeTls};
-use mmsgw_store::{DirectoryBlobs, LeaseRequest, MemoryStore, Store};
+use mmsgw_store::{DirectoryBlobs, LeaseRequest, LocalRegistry, MemoryStore, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -72,6 +72,7 @@ pub(super) async fn house(tables: &str, known: &[&str]) -> House {
     let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
     let parts = EngineParts {
         store: Arc::clone(&store) as Arc<dyn Store>,
+        registry: Arc::new(LocalRegistry::new(Arc::new(SystemClock))),
         blobs: Arc::new(DirectoryBlobs::open(dir.path()).unwrap()),
         clock: Arc::new(SystemClock),
         fetcher: Arc::new(Nobody),
@@ -79,7 +80,7 @@ pub(super) async fn house(tables: &str, known: &[&str]) -> House {
     };
     let engine = Engine::new(parts, EngineSettings::default());
     for settings in gateways().iter().filter(|s| known.contains(&s.gateway.group.as_str())) {
-        engine.know_group(group_settings(&settings.gateway, &settings.features, None));
+        engine.know_group(group_settings(&settings.gateway, &settings.features, &settings.content, None));
     }
     let routes = Arc::new(ArcSwap::from_pointee(Routes::new(&receiver, &gateways()).unwrap()));
     let (drain, receiver) = (Drain::new(), SmtpReceiver::bind(receiver).unwrap());
@@ -326,10 +327,11 @@ struct Working {
 impl Working {
     fn start(house: &House, settings: &Mm4Settings) -> Self {
         let instance = InstanceId::new(&settings.gateway.group, "g", "h", 1);
+        let identity = InstanceIdentity::new(instance.clone(), "test");
         let gateway: Arc<dyn Gateway> = Arc::new(Mm4Gateway::new(settings, instance).unwrap());
         let working = Self { stop: CancellationToken::new(), tasks: TaskTracker::new() };
         let group = house.engine.group(&settings.gateway.group).unwrap();
-        house.engine.run_group(&group, &gateway, &working.stop, &working.tasks);
+        house.engine.run_group(&group, &gateway, identity, &working.stop, &working.tasks);
         working
     }
 
@@ -365,7 +367,7 @@ async fn a_message_comes_in_and_what_is_told_of_it_goes_out() {
     settings.outbound.remote_domain = Some("mms.peer.example".into());
     settings.features.auto_ack = true;
     settings.features.auto_dr = mmsgw_domain::Release::Immediate;
-    house.engine.know_group(group_settings(&settings.gateway, &settings.features, None));
+    house.engine.know_group(group_settings(&settings.gateway, &settings.features, &settings.content, None));
     let working = Working::start(&house, &settings);
     let mut talk = house.greeted().await;
     for _ in 0..2 {
@@ -429,6 +431,24 @@ async fn strangers_are_sent_away() {
     let mut talk = house.talk().await;
     talk.hears("554 5.7.1").await;
     assert!(talk.is_closed().await);
+}
+
+#[tokio::test]
+async fn peers_are_known_by_their_host_names() {
+    let tables = "allow = [\"localhost\"]\n[peers]\n\"127.0.0.0/8\" = \"east\"\n\"localhost\" = \"west\"";
+    let named = house(tables, &["east", "west"]).await;
+    let mut talk = named.greeted().await;
+    talk.asks(SENDER, "250").await;
+    talk.asks("RCPT TO:<+15555550101/TYPE=PLMN@mms.own.example>", "250").await;
+    talk.asks("DATA", "354").await;
+    talk.asks(&format!("{}.", delivery_report()), "250").await;
+    assert_eq!((named.jobs("east").await.len(), named.jobs("west").await.len()), (0, 1));
+    let nowhere = house("allow = [\"no-such-host.invalid\", \"192.0.2.0/24\"]", &["east"]).await;
+    nowhere.talk().await.hears("554 5.7.1").await;
+    let said = "[peers]\n\"ehlo:mmsc.peer.example\" = \"west\"\n\"no-such-host.invalid\" = \"east\"";
+    let mut talk = house(said, &["east", "west"]).await.greeted().await;
+    talk.asks(SENDER, "250").await;
+    talk.asks("RCPT TO:<+15555550101/TYPE=PLMN@mms.own.example>", "250").await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mmsgw_domain::{Code, InstanceId, Span};
-use mmsgw_engine::{Answer, Delivery, Gateway, Verdict};
+use mmsgw_engine::{Answer, Delivery, Gateway, Scales, Verdict};
 use mmsgw_mime::Limits;
 use mmsgw_mm4::Pdu;
 use mmsgw_net::{Alpn, ClientTlsSettings, ServerTls, ServerTlsSettings};
@@ -15,7 +15,7 @@ use super::fake::{Act, Fake, LONG, Manner, wait_for};
 use super::{message, outbound, part, sample, settings};
 use crate::config::{Mm4Settings, SecureConnection};
 use crate::translate::Translator;
-use crate::{Mm4Gateway, StartError};
+use crate::{Mm4Gateway, Mm4Scales, StartError};
 
 const ONE: &[&str] = &["+15555550102"];
 
@@ -275,7 +275,7 @@ async fn a_reused_connection_lost_after_the_mail_was_written_is_in_doubt() {
 #[tokio::test]
 async fn a_server_that_closes_an_idle_connection_is_noticed() {
     let closing = Fake::start(|_, line| (line == "NOOP").then_some(Act::Close)).await;
-    let beating = gateway(&closing, |s| s.outbound.heartbeat = Span(Duration::from_millis(50)));
+    let beating = gateway(&closing, |s| s.outbound.keepalive = Span(Duration::from_millis(50)));
     assert!(is_sent(&send(&beating).await));
     closing.until("a NOOP", |fake| fake.count("NOOP") == 1).await;
     wait_for("the connection to be dropped", || beating.idle_connections() == 0).await;
@@ -345,13 +345,53 @@ async fn what_is_too_large_fails_without_being_sent() {
     let ours = Fake::usual().await;
     let gateways = [
         gateway(&limited, |_| ()),
-        gateway(&ours, |s| s.outbound.max_message_octets = Some(mmsgw_domain::ByteSize(1000))),
+        gateway(&ours, |s| s.content.max_message_octets = Some(mmsgw_domain::ByteSize(5000))),
     ];
     for gateway in gateways {
         let delivery = send(&gateway).await;
         assert!(matches!(delivery, Delivery::Fail { answer } if answer.code == Code::UNSUPPORTED));
     }
     assert_eq!(limited.count("MAIL") + ours.count("MAIL"), 0);
+}
+
+#[tokio::test]
+async fn the_size_on_the_wire_is_known_beforehand() {
+    let many: Vec<String> = (100..350).map(|n| format!("+15555550{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let smil = "<smil><body><par><img src='a b.jpg'/></par></body></smil>";
+    let with_smil = vec![
+        part("a b.jpg", "image/jpeg", vec![0xff; 100_001]),
+        part("s.smil", "application/smil", smil),
+        part("\u{e9}.txt", "text/plain", "a line that is longer than any line may be, ".repeat(9) + "\u{e9}"),
+    ];
+    for (to, parts) in [
+        (&many[..1], with_smil),
+        (&many[..], vec![part("t.txt", "text/plain", "x"), part("a.gif", "image/gif", vec![7; 56])]),
+        (&many[..2], vec![part("a.gif", "image/gif", vec![7; 57])]),
+        (&many[..1], vec![]),
+    ] {
+        let fake = Fake::usual().await;
+        let gateway = gateway(&fake, |_| ());
+        let outbound = outbound(message(to), super::content(parts));
+        let told = Mm4Scales::new(&settings_for(&fake)).wire_octets(&outbound);
+        gateway.send(&outbound).await;
+        let largest = fake.mails.lock().iter().map(Vec::len).max().unwrap();
+        assert_eq!(told, largest as u64, "{} numbers", to.len());
+    }
+}
+
+#[test]
+fn media_have_the_room_that_their_coding_leaves() {
+    let scales = Mm4Scales::new(&settings());
+    let sized = |octets: u64| {
+        let octets = vec![7; usize::try_from(octets).unwrap()];
+        scales.wire_octets(&outbound(message(ONE), super::content(vec![part("a.gif", "image/gif", octets)])))
+    };
+    let rest = sized(0);
+    for wire in [0, 77, 78, 1_000, 300_000] {
+        assert!(sized(scales.media_octets(wire)) <= rest + wire, "{wire}");
+        assert!(sized(scales.media_octets(wire) + 116) > rest + wire, "{wire}");
+    }
 }
 
 #[tokio::test]

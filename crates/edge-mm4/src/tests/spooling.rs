@@ -240,3 +240,60 @@ async fn a_directory_that_appears_later_is_used_then() {
     wait_for("an empty spool", || is_done(&blocked)).await;
     assert_eq!(house.jobs("east").await.len(), 1);
 }
+
+#[tokio::test]
+async fn new_files_are_noticed_without_a_look() {
+    let hours = |kind, directory: &Path| SpoolSettings {
+        poll_interval: Span::secs(3_600),
+        takeover_after: Span::secs(10_000),
+        ..settings(directory, kind)
+    };
+    for kind in [SpoolKind::Maildir, SpoolKind::Plain] {
+        let (house, dir) = (house("", &["east"]).await, maildir());
+        let (drain, task) = watch(&house, hours(kind, dir.path()));
+        // The first look is over when its sign of life is there, the notices have been asked for before.
+        wait_for("the first look", || !work_folders(dir.path()).is_empty()).await;
+        let place = match kind {
+            SpoolKind::Maildir => dir.path().join("new"),
+            SpoolKind::Plain => dir.path().to_owned(),
+        };
+        for name in ["1", "2", "3"] {
+            // Put in its place whole, as is done with Maildirs, and written there bit by bit.
+            let elsewhere = dir.path().join("tmp").join(name);
+            if name == "2" && kind == SpoolKind::Plain {
+                let mail = delivered(NUMBER);
+                for end in [10, mail.len()] {
+                    fs::write(place.join(name), &mail[..end]).unwrap();
+                    tokio::time::sleep(Duration::from_millis(30)).await;
+                }
+            } else {
+                fs::write(&elsewhere, delivered(NUMBER)).unwrap();
+                fs::rename(&elsewhere, place.join(name)).unwrap();
+            }
+            wait_for("the file to be taken", || !place.join(name).exists() && is_done(dir.path())).await;
+        }
+        assert_eq!(house.jobs("east").await.len(), 3, "{kind:?}");
+        assert!(drain.drain(LONG).await);
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_is_another_one_by_now_is_noticed_again() {
+    let (house, dir) = (house("", &["east"]).await, maildir());
+    let slow = SpoolSettings {
+        poll_interval: Span(Duration::from_millis(200)),
+        ..settings(dir.path(), SpoolKind::Maildir)
+    };
+    let _watching = watch(&house, slow);
+    wait_for("the first look", || !work_folders(dir.path()).is_empty()).await;
+    let new = dir.path().join("new");
+    fs::rename(&new, dir.path().join("old")).unwrap();
+    fs::create_dir(&new).unwrap();
+    for name in ["1", "2"] {
+        fs::write(dir.path().join("tmp").join(name), delivered(NUMBER)).unwrap();
+        fs::rename(dir.path().join("tmp").join(name), new.join(name)).unwrap();
+        wait_for("an empty spool", || is_done(dir.path())).await;
+    }
+    assert_eq!(house.jobs("east").await.len(), 2);
+}

@@ -227,7 +227,7 @@ fn a_retransmission_repeats_the_transaction_of_each_mail() {
     let transaction = all.transaction_id.clone();
     assert_eq!(
         first,
-        [format!("{transaction}.b1"), format!("{transaction}.b2"), format!("{transaction}.15555550105")]
+        [format!("{transaction}.b1-2"), format!("{transaction}.b3-4"), format!("{transaction}.15555550105")]
     );
     assert!(first.iter().all(|mark| Message::id_in(mark) == Some(all.message.id)));
     all.recipients.drain(..3);
@@ -242,5 +242,11 @@ fn a_mark_tells_its_number() {
     assert_eq!(marked_number(&format!("{id}.15555550102")), Some("15555550102".parse().unwrap()));
     for none in [id.clone(), format!("{id}.b1"), format!("{id}."), "x.15555550102".into(), "é".repeat(40)] {
         assert_eq!(marked_number(&none), None, "{none}");
+    }
+    assert_eq!(marked_places(&format!("{id}.b1-2")), Some(0..2));
+    for none in
+        [id.clone(), format!("{id}.b1"), format!("{id}.b0-2"), format!("{id}.b3-2"), format!("{id}.b1-x")]
+    {
+        assert_eq!(marked_places(&none), None, "{none}");
     }
 }

@@ -3,6 +3,9 @@
 use super::{Addressing, AuthScheme, Inbound, Mm7Settings, Outbound, PasswordScheme, fingerprint};
 use mmsgw_engine::config::Protocol;
 
+/// Where every receiver is found by its group.
+const CARRIERS: &str = "/mmsgw/v1/mms/inbound/";
+
 /// Something that is wrong with a setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {why}")]
@@ -41,6 +44,9 @@ impl Mm7Settings {
         }
         if let Some(code) = self.dialect.retry_statuses.iter().find(|c| !(2000..10_000).contains(*c)) {
             faults.add("dialect.retry_statuses", format!("{code} is no StatusCode of an error"));
+        }
+        for (key, why) in self.content.check() {
+            faults.add(key, why);
         }
         faults.into_result()
     }
@@ -87,6 +93,12 @@ impl Inbound {
         if self.password_scheme != PasswordScheme::Basic && self.username.is_none() {
             faults.add("inbound.password_scheme", "needs `username` and `password`");
         }
+        let algorithms = &self.digest_algorithms;
+        let repeats =
+            algorithms.iter().enumerate().any(|(at, algorithm)| algorithms[..at].contains(algorithm));
+        if algorithms.is_empty() || repeats {
+            faults.add("inbound.digest_algorithms", "needs each hash once: \"SHA-256\", \"MD5\" or both");
+        }
         if self.bearer_token.is_some() && self.bearer_token_file.is_some() {
             faults.add("inbound.bearer_token", "stands beside `bearer_token_file`; write one of them");
         }
@@ -97,6 +109,13 @@ impl Inbound {
         let path = self.path.as_deref().unwrap_or("/");
         if !path.starts_with('/') || !path.bytes().all(|b| b.is_ascii_graphic() && !b"{}*?#".contains(&b)) {
             faults.add("inbound.path", format!("`{path}` is no path: it starts with / and holds no {{}}*?#"));
+        } else if path.starts_with(CARRIERS) {
+            faults.add("inbound.path", format!("`{CARRIERS}<group>` is served anyway and needs no saying"));
+        } else if path.starts_with("/mmsgw/") {
+            faults.add("inbound.path", format!("`{path}` belongs to the API; take one outside of /mmsgw/"));
+        }
+        if self.tls.is_some() && self.host.is_none() {
+            faults.add("inbound.tls", "is for a listener of its own; say where in `host`");
         }
         if self.max_body.0 == 0 {
             faults.add("inbound.max_body", "must not be 0");

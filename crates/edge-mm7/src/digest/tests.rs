@@ -1,11 +1,16 @@
 //! What is let in by HTTP Digest, and what is not.
 
+use super::DigestAlgorithm::{Md5, Sha256};
 use super::*;
 
 const START: Duration = Duration::from_secs(1000);
 
 fn auth() -> DigestAuth {
-    DigestAuth::new("Mufasa", &SecretString::from("Circle of Life"))
+    offering(&[Sha256])
+}
+
+fn offering(algorithms: &[DigestAlgorithm]) -> DigestAuth {
+    DigestAuth::new("Mufasa", &SecretString::from("Circle of Life"), algorithms)
 }
 
 fn nonce_in(challenge: &str) -> String {
@@ -22,12 +27,14 @@ struct Client {
     uri: &'static str,
     nonce: String,
     count: u32,
+    algorithm: DigestAlgorithm,
 }
 
 impl Client {
     fn of(auth: &DigestAuth) -> Self {
-        let nonce = nonce_in(&auth.challenge(false, START));
+        let nonce = nonce_in(&auth.challenges(false, START).next().unwrap());
         Self {
+            algorithm: Sha256,
             user: "Mufasa",
             password: "Circle of Life",
             realm: "mm7",
@@ -39,12 +46,13 @@ impl Client {
     }
 
     fn credentials(&self) -> String {
-        let Self { user, password, realm, method, uri, nonce, count } = self;
+        let Self { user, password, realm, method, uri, nonce, count, algorithm } = self;
+        let (hash, name) = (|texts: &[&str]| algorithm.hash(texts), algorithm.name());
         let secret = hash(&[user, realm, password]);
         let request = hash(&[method, uri]);
         let response = hash(&[&secret, nonce, &format!("{count:08x}"), "0a4f113b", "auth", &request]);
         format!(
-            "username=\"{user}\", realm=\"{realm}\", uri=\"{uri}\", algorithm=SHA-256, nonce=\"{nonce}\", \
+            "username=\"{user}\", realm=\"{realm}\", uri=\"{uri}\", algorithm={name}, nonce=\"{nonce}\", \
              nc={count:08x}, cnonce=\"0a4f113b\", qop=auth, response=\"{response}\""
         )
     }
@@ -57,14 +65,37 @@ fn look(auth: &DigestAuth, credentials: &str) -> Seen {
 /// RFC 7616 clause 3.9.1.
 #[test]
 fn the_example_of_the_standard_comes_out() {
-    let secret = hash(&["Mufasa", "http-auth@example.org", "Circle of Life"]);
-    let request = hash(&["GET", "/dir/index.html"]);
-    let nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
-    let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+    for (algorithm, response) in [
+        (Sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+        (Md5, "8ca523f5e9506fed4657c9700eebdbec"),
+    ] {
+        let secret = algorithm.hash(&["Mufasa", "http-auth@example.org", "Circle of Life"]);
+        let request = algorithm.hash(&["GET", "/dir/index.html"]);
+        let nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v";
+        let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
+        assert_eq!(algorithm.hash(&[&secret, nonce, "00000001", cnonce, "auth", &request]), response);
+    }
+}
+
+#[test]
+fn md5_counts_only_where_it_is_offered() {
+    let (both, old) = (offering(&[Sha256, Md5]), offering(&[Md5]));
+    let challenges: Vec<String> = both.challenges(false, START).collect();
+    assert!(challenges[0].contains("algorithm=SHA-256,") && challenges[1].contains("algorithm=MD5,"));
+    assert_ne!(nonce_in(&challenges[0]), nonce_in(&challenges[1]));
+    let client = Client { algorithm: Md5, nonce: nonce_in(&challenges[1]), ..Client::of(&both) };
+    assert_eq!(look(&both, &client.credentials()), Seen::Good);
+    let unsaid = Client { count: 2, ..client.clone() }.credentials().replace("algorithm=MD5, ", "");
+    assert_eq!(look(&both, &unsaid), Seen::Good, "who names none means MD5");
     assert_eq!(
-        hash(&[&secret, nonce, "00000001", cnonce, "auth", &request]),
-        "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"
+        look(&both, &Client { count: 3, algorithm: Sha256, ..client.clone() }.credentials()),
+        Seen::Good
     );
+    let wrong = Client { count: 4, password: "Circle", ..client.clone() };
+    assert_eq!(look(&both, &wrong.credentials()), Seen::Bad);
+    assert_eq!(look(&old, &Client::of(&old).credentials()), Seen::Bad, "SHA-256 is not offered");
+    let auth = auth();
+    assert_eq!(look(&auth, &Client { algorithm: Md5, ..Client::of(&auth) }.credentials()), Seen::Bad);
 }
 
 #[test]
@@ -163,8 +194,8 @@ fn nonces_grow_old_and_are_our_own() {
     }
     let other = Client::of(&self::auth());
     assert_eq!(look(&auth, &other.credentials()), Seen::Stale, "of another instance");
-    assert!(auth.challenge(true, START).ends_with(", stale=true"));
-    assert!(!auth.challenge(false, START).contains("stale"));
+    assert!(auth.challenges(true, START).all(|challenge| challenge.ends_with(", stale=true")));
+    assert!(auth.challenges(false, START).all(|challenge| !challenge.contains("stale")));
 }
 
 #[test]

@@ -7,10 +7,10 @@ use mmsgw_domain::{InstanceId, Job, MessageId, Queue, QueueKind, State, SystemCl
 use mmsgw_engine::config::group_settings;
 use mmsgw_engine::{
     Call, CallSubject, CallVerdict, DraftContent, EngineParts, EngineSettings, FetchError, Fetcher, Gateway,
-    Notifier, PartDraft, Submission, TemplateDraft,
+    InstanceIdentity, Notifier, PartDraft, Submission, TemplateDraft,
 };
 use mmsgw_net::{Drain, HttpLimits, bind, serve_http};
-use mmsgw_store::{DirectoryBlobs, LeaseRequest, MemoryStore, Store, StoreError};
+use mmsgw_store::{DirectoryBlobs, LeaseRequest, LocalRegistry, MemoryStore, Store, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -72,6 +72,7 @@ impl House {
         let app = Arc::new(App::default());
         let parts = EngineParts {
             store: Arc::clone(&store) as Arc<dyn Store>,
+            registry: Arc::new(LocalRegistry::new(Arc::new(SystemClock))),
             blobs: Arc::new(DirectoryBlobs::open(media.path()).unwrap()),
             clock: Arc::new(SystemClock),
             fetcher: Arc::new(Nobody),
@@ -81,6 +82,7 @@ impl House {
         engine.know_group(group_settings(
             &settings.gateway,
             &settings.features,
+            &settings.content,
             settings.inbound.mms_received_url.as_deref(),
         ));
         let service = router(engine.clone(), vec![Receiver::new(settings).unwrap()]);
@@ -92,10 +94,11 @@ impl House {
     /// Starts the workers of a gateway with these settings.
     fn run(&self, settings: &Mm7Settings) {
         let instance = InstanceId::new(&settings.gateway.group, "east", "host", 1);
+        let identity = InstanceIdentity::new(instance.clone(), "test");
         let gateway: Arc<dyn Gateway> = Arc::new(Mm7Gateway::new(settings, instance).unwrap());
         let group = self.engine.group(&settings.gateway.group).unwrap();
-        self.engine.run_group(&group, &gateway, &Default::default(), &Default::default());
-        self.engine.run_callbacks(&group, &gateway, &Default::default(), &Default::default());
+        self.engine.run_group(&group, &gateway, identity.clone(), &Default::default(), &Default::default());
+        self.engine.run_callbacks(&group, identity, &Default::default(), &Default::default());
     }
 
     async fn post(&self, headers: &str, body: &str) -> Heard {
@@ -191,7 +194,7 @@ async fn the_answer_speaks_the_requests_release() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_answered_with_its_fault_and_not_kept() {
+async fn what_is_wrong_is_answered_with_its_fault_and_never_taken() {
     let house = House::open("").await;
     let report = delivery_report("tx-1", "msg-1", "Expired");
     let submit = report
@@ -228,7 +231,16 @@ async fn what_is_wrong_is_answered_with_its_fault_and_not_kept() {
     }
     let heard = house.post("", &report.replace("DeliveryReportReq", "SingReq")).await;
     assert!(heard.body.contains(">tx-1<"), "{}", heard.body);
-    assert!(house.kept().await.is_empty());
+    // What cannot be read is kept for people, and for nobody else.
+    for job in house.kept().await {
+        let Job::IntakeV1(intake) = &job else { panic!("{job:?}") };
+        let text = String::from_utf8_lossy(&intake.raw);
+        assert!(!text.is_empty() && !text.contains("CancelReq") && !text.contains("SubmitReq"), "{text}");
+        let gateway =
+            Mm7Gateway::new(&settings(""), InstanceId::new(&"carrier".parse().unwrap(), "t", "h", 1))
+                .unwrap();
+        assert!(gateway.read(intake).is_err(), "{text}");
+    }
 }
 
 #[tokio::test]

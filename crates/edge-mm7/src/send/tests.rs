@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use mmsgw_engine::Content;
+use mmsgw_engine::{Content, Scales};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::Mm7Scales;
 use crate::testing::{self, outbound, settings_for, submit_rsp};
 
 /// What an MMSC does with a request.
@@ -386,6 +387,45 @@ async fn the_request_is_valid_by_the_schema() {
             Command::new("xmllint").args(["--noout", "--nonet", "--schema"]).arg(&schema).arg(&file).output();
         let lint = lint.unwrap();
         assert!(lint.status.success(), "{}", String::from_utf8_lossy(&lint.stderr));
+    }
+}
+
+#[tokio::test]
+async fn the_size_on_the_wire_is_known_beforehand() {
+    let parts: &[(&str, &str, &[u8])] = &[
+        ("s.smil", "application/smil", b"<smil/>"),
+        ("a b\u{e9}.jpg", "image/jpeg", &[0xff; 100_001]),
+        ("t.txt", "text/plain", "\u{20ac}".as_bytes()),
+    ];
+    for more in ["", "[dialect]\ntransfer = 'base64'\n", "[dialect]\ncontent_layout = 'single'\n"] {
+        for parts in [parts, &parts[1..2], &[]] {
+            let mmsc = Mmsc::start(say("200 OK", submit_rsp("{tx}", 1000, "msg-7", ""))).await;
+            let gateway = mmsc.gateway(more);
+            let mut outbound = outbound(&["+15555550101"]);
+            outbound.content = Arc::new(testing::content(parts));
+            let told = Mm7Scales::new(&settings_for("http://127.0.0.1:1/", more)).wire_octets(&outbound);
+            let request = |content: Option<&str>| Some(gateway.translator.submit(&outbound, content));
+            let packaged = gateway.package(Some(&outbound.content), request).await.unwrap().unwrap();
+            assert_eq!(told, packaged.content_length() as u64, "{more} {}", parts.len());
+        }
+    }
+}
+
+#[test]
+fn media_have_the_room_that_their_coding_leaves() {
+    for more in ["", "[dialect]\ntransfer = 'base64'\n"] {
+        let scales = Mm7Scales::new(&testing::settings(more));
+        let sized = |octets: u64| {
+            let octets = vec![7; usize::try_from(octets).unwrap()];
+            let mut outbound = outbound(&["+15555550101"]);
+            outbound.content = Arc::new(testing::content(&[("a.gif", "image/gif", &octets)]));
+            scales.wire_octets(&outbound)
+        };
+        let rest = sized(0);
+        for wire in [0, 77, 78, 1_000, 300_000] {
+            assert!(sized(scales.media_octets(wire)) <= rest + wire, "{wire}");
+            assert!(sized(scales.media_octets(wire) + 116) > rest + wire, "{wire}");
+        }
     }
 }
 

@@ -16,16 +16,16 @@ use mmsgw_engine::{
     Submission, TemplateDraft,
 };
 use mmsgw_store::{
-    Batch, DeadJob, DirectoryBlobs, Lease, LeaseRequest, Leased, ManualClock, MemoryStore, QueueStatus,
-    Record, RecordKey, Reference, Store, StoreError, Swept, TallyKey,
+    Batch, DeadJob, DirectoryBlobs, Lease, LeaseRequest, Leased, LocalRegistry, ManualClock, MemoryStore,
+    QueueStatus, Record, RecordKey, Reference, Store, StoreError, Swept, TallyKey,
 };
 use tower::ServiceExt;
 
 use super::*;
 
-struct Rig {
-    engine: Engine,
-    clock: Arc<ManualClock>,
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Arc<ManualClock>,
     _dir: tempfile::TempDir,
 }
 
@@ -34,11 +34,12 @@ impl Rig {
         Self::on(|clock| Arc::new(MemoryStore::new(clock)))
     }
 
-    fn on(store: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>) -> Self {
+    pub(crate) fn on(store: impl FnOnce(Arc<dyn Clock>) -> Arc<dyn Store>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::default());
         let parts = EngineParts {
             store: store(clock.clone()),
+            registry: Arc::new(LocalRegistry::new(clock.clone())),
             blobs: Arc::new(DirectoryBlobs::open(dir.path()).unwrap()),
             clock: clock.clone(),
             fetcher: Arc::new(Nobody),
@@ -50,7 +51,7 @@ impl Rig {
     fn router(&self) -> Router {
         let settings =
             OpsSettings { store_timeout: Span(Duration::from_millis(200)), ..OpsSettings::default() };
-        router(self.engine.clone(), self.clock.clone(), &settings)
+        router(self.engine.clone(), self.clock.clone(), &settings, Keys::default())
     }
 
     async fn ask(&self, path: &str) -> (StatusCode, String) {
@@ -190,6 +191,8 @@ fn group(name: &str) -> GroupSettings {
         amends: true,
         queue_by_priority: false,
         max_age: Duration::from_secs(3600),
+        heartbeat_interval: None,
+        content: mmsgw_domain::ContentSettings::default(),
     }
 }
 
@@ -216,7 +219,7 @@ async fn a_process_is_live_whatever_the_store_says() {
 async fn readiness_depends_on_the_store() {
     let (status, body) = Rig::new().ask("/readyz").await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!(body, r#"{"ready":true,"reasons":[]}"#);
+    assert_eq!(body, r#"{"ready":true,"reasons":[],"warnings":[]}"#);
     for (silent, reason) in [(false, "the disk is gone"), (true, "does not answer")] {
         let rig = Rig::on(|_| Arc::new(Broken { silent }));
         let (status, body) = rig.ask("/readyz").await;
@@ -280,7 +283,8 @@ async fn it_listens_until_the_drain_begins() {
     let (listener, address) = mmsgw_net::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (drain, settings) = (Drain::new(), OpsSettings::default());
     let (engine, clock, inner) = (rig.engine.clone(), rig.clock.clone(), drain.clone());
-    let serving = tokio::spawn(async move { serve(listener, engine, clock, &settings, inner).await });
+    let serving =
+        tokio::spawn(async move { serve(listener, engine, clock, &settings, Keys::default(), inner).await });
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

@@ -23,7 +23,7 @@ impl Engine {
             None => None,
             Some(request) => match self.claim(request).await? {
                 Claimed::Granted(claim) => Some(claim),
-                Claimed::Done(Made::Batch(id)) => return self.resume(id).await,
+                Claimed::Done(Made::Batch(id)) => return self.resume_bulk(id).await,
                 Claimed::Done(_) => return Err(Refusal::KeyReused),
             },
         };
@@ -80,7 +80,7 @@ impl Engine {
         self.keep_until(deadline(&template.content, group.settings.max_age, self.now()))
     }
 
-    async fn resume(&self, id: BatchId) -> Result<Bulk, Refusal> {
+    async fn resume_bulk(&self, id: BatchId) -> Result<Bulk, Refusal> {
         let running = self.run_bulk(id)?;
         let (group, record, order) = self.find_bulk(id).await?;
         if order.state == BulkState::Cancelled {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mmsgw_domain::{ByteSize, GroupName, RetryPolicy, Span};
 use serde::Deserialize;
 
-use crate::EngineSettings;
+use crate::{EngineSettings, MissedHeartbeats};
 
 /// The section with its defaults, each with a comment: the reference.
 pub const GENERAL_DEFAULT: &str = include_str!("general.default.toml");
@@ -28,6 +28,10 @@ pub struct GeneralSection {
     pub lease: Span,
     /// Loaded media kept in memory.
     pub media_cache: ByteSize,
+    /// Pictures that are made to fit at once, each on a thread of its own.
+    pub adapt_threads: usize,
+    /// A picture of more pixels is refused where a gateway has limits on content.
+    pub adapt_pixels: u64,
     /// A group with more messages waiting takes no new ones.
     pub max_waiting: u64,
     /// Callbacks in flight at once, for each group.
@@ -48,6 +52,12 @@ pub struct GeneralSection {
     pub report_delays: Vec<Span>,
     /// Looks at such a report.
     pub report_tries: u32,
+    /// An instance that has not been heard of for so long counts as dead.
+    pub instance_ttl: Span,
+    /// So many missed heartbeats in a row mean that the carrier is not there.
+    pub gateway_max_missed_heartbeats: u32,
+    /// What an instance does then.
+    pub on_missed_heartbeats: MissedHeartbeats,
 }
 
 impl Default for GeneralSection {
@@ -62,6 +72,8 @@ impl Default for GeneralSection {
             max_part_size: ByteSize(settings.max_part_octets as u64),
             lease: Span(settings.lease),
             media_cache: ByteSize(settings.cache_octets as u64),
+            adapt_threads: settings.adapt_threads,
+            adapt_pixels: settings.adapt_pixels,
             max_waiting: settings.max_waiting,
             callback_window: settings.callback_window,
             callback_delays: spans(&settings.callback_retry),
@@ -72,6 +84,9 @@ impl Default for GeneralSection {
             idempotency_takeover: Span(settings.idempotency_takeover),
             report_delays: spans(&settings.report_retry),
             report_tries: settings.report_retry.max_tries,
+            instance_ttl: Span(settings.instance_ttl),
+            gateway_max_missed_heartbeats: settings.max_missed_heartbeats,
+            on_missed_heartbeats: settings.on_missed_heartbeats,
         }
     }
 }
@@ -91,6 +106,8 @@ impl GeneralSection {
             default_group: self.default_gateway.clone(),
             lease: self.lease.0.max(SHORTEST_LEASE),
             cache_octets: self.media_cache.as_usize(),
+            adapt_threads: self.adapt_threads.clamp(1, 256),
+            adapt_pixels: self.adapt_pixels,
             max_waiting: self.max_waiting,
             callback_window: self.callback_window.max(1),
             max_personal_octets: self.max_personal_size.as_usize(),
@@ -99,12 +116,15 @@ impl GeneralSection {
             idempotency_takeover: self.idempotency_takeover.0,
             callback_retry: policy(&self.callback_delays, self.callback_tries),
             report_retry: policy(&self.report_delays, self.report_tries),
+            instance_ttl: self.instance_ttl.0.max(SHORTEST_LEASE),
+            max_missed_heartbeats: self.gateway_max_missed_heartbeats.max(1),
+            on_missed_heartbeats: self.on_missed_heartbeats,
             ..EngineSettings::default()
         }
     }
 }
 
-/// Leases shorter than this would lapse between two extensions on a busy machine.
+/// Leases, and records of instances, shorter than this would lapse between two extensions on a busy machine.
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -131,7 +151,7 @@ mod tests {
     fn the_reference_names_every_field() {
         let refusal = toml::from_str::<GeneralSection>("no_such = 1").unwrap_err().to_string();
         let fields: Vec<&str> = refusal.split('`').skip(3).step_by(2).collect();
-        assert!(fields.len() >= 13, "{refusal}");
+        assert!(fields.len() >= 16, "{refusal}");
         for field in fields {
             let named = GENERAL_DEFAULT.lines().any(|line| {
                 line.trim_start_matches("# ").split_once(" = ").is_some_and(|(key, _)| key == field)

@@ -1,8 +1,8 @@
-//! Settings that the engine owns: `[general]` of the main file, `[gateway]` and `[features]` of each
-//! gateway file. The binary and the edges put them into their own whole.
+//! Settings that the engine owns: `[general]` of the main file, `[gateway]`, `[features]` and
+//! `[content]` of each gateway file. The binary and the edges put them into their own whole.
 
 mod gateway;
 mod general;
 
-pub use gateway::{FeaturesSection, GatewaySection, Protocol, Urls, group_settings};
+pub use gateway::{ContentSection, FeaturesSection, GatewaySection, Protocol, Urls, group_settings};
 pub use general::{GENERAL_DEFAULT, GeneralSection};

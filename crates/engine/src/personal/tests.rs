@@ -1,5 +1,3 @@
-use mmsgw_domain::PartId;
-
 use super::*;
 
 fn part(name: &str, content_type: &str, text: &str) -> Part {
@@ -37,7 +35,7 @@ fn variables(list: &[(&str, &str)]) -> Variables {
 }
 
 fn words(content: &TemplateContent, variables: &Variables) -> Result<Words, Speechless> {
-    Personal::compile(content, 1_000).unwrap().words(content, variables)
+    Personal::compile(content, 1_000).unwrap().words(variables)
 }
 
 /// One text part rendered.
@@ -66,7 +64,7 @@ fn only_what_has_variables_is_rendered_and_all_else_is_kept_to_the_letter() {
     assert_eq!(words.subject.as_deref(), Some("Hi O'Neil & <Co> \"x\"/"));
     let markup = "<text alt=\"O&#39;Neil &amp; &lt;Co&gt; &quot;x&quot;/\"/>\n".to_owned();
     let plain = "O'Neil & <Co> \"x\"/ owes -3\r\n\n".to_owned();
-    assert_eq!(words.parts, [(0, markup), (2, plain)]);
+    assert_eq!(words.parts, [(content.parts[0].id, markup), (content.parts[2].id, plain)]);
 }
 
 #[test]

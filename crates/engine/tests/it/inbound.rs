@@ -81,7 +81,7 @@ async fn a_message_is_kept_told_acknowledged_and_reported_on() {
     rig.until_idle().await;
     let (message, template) = rig.app.received.lock()[0].clone();
     assert_eq!(message.direction, Direction::Inbound);
-    assert_eq!(message.last_tran_id.as_deref(), Some("\"T-1\""));
+    assert_eq!(message.last_tran_id.as_deref(), Some("T-1"));
     let names: Vec<&str> = template.content.parts.iter().map(|p| p.name.as_str()).collect();
     assert_eq!(names, ["a.txt", "a.jpg", "2-a.jpg"]);
     assert_eq!(template.content.parts[0].content, PartContent::Text("hello".into()));

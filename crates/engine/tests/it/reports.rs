@@ -16,6 +16,8 @@ fn report(state: State, message: &str, recipients: &[&str]) -> CarrierReport {
         carrier_status: "Retrieved".into(),
         description: None,
         at: None,
+        places: None,
+        again: false,
     }
 }
 
@@ -170,4 +172,179 @@ async fn what_cannot_be_read_is_kept_and_stops_nobody() {
         reasons,
         ["a defect of mmsgw broke off the work on this job", "unreadable: no headers at all"]
     );
+}
+
+/// An answer to the request with this transaction that asks for another try.
+fn once_more(transaction: &str, recipients: &[&str]) -> CarrierReport {
+    CarrierReport {
+        kind: ReportKind::Acknowledgement,
+        about: Correlation { transaction: Some(transaction.into()), message: None },
+        code: Code::UNSPECIFIED,
+        carrier_status: "Error-network-problem".into(),
+        again: true,
+        ..report(State::Failed, "", recipients)
+    }
+}
+
+/// Taken, and acknowledged by an answer of its own.
+fn taken() -> Delivery {
+    Delivery::Sent { peer_ref: None, answer: answer("taken"), acknowledged: false }
+}
+
+fn take_only(count: usize) -> impl Iterator<Item = Turn> {
+    (0..count).map(|_| Turn::Answer(Verdict::all(taken())))
+}
+
+#[tokio::test]
+async fn what_a_carrier_wants_once_more_goes_out_again_to_those_numbers() {
+    let rig = Rig::new();
+    let carrier = rig.gateway("gw", |_| {});
+    carrier.will(take_only(2));
+    let [first, second] = ["+15555550101", "+15555550102"];
+    let id = rig.send(&[first, second]).await;
+    rig.until_state(id, State::Sent).await;
+    let wish = once_more(&format!("{id}-0"), &[second]);
+    for _ in 0..3 {
+        rig.report(&carrier, "gw", wish.clone()).await;
+    }
+    rig.message_when(id, |m| m.recipients[1].round == 1).await;
+    // It comes again when the second round is out.
+    rig.report(&carrier, "gw", wish).await;
+    rig.until_idle().await;
+    assert_eq!(carrier.transactions(), [format!("{id}-0"), format!("{id}-1")]);
+    let again: Vec<_> = carrier.seen.lock()[1].recipients.iter().map(|r| r.address.clone()).collect();
+    assert_eq!(again, numbers(&[second]));
+    let message = rig.message(id).await;
+    let told: Vec<_> = message.events.iter().map(|e| (e.state, e.destinations.len())).collect();
+    assert_eq!(told, [(State::Scheduled, 0), (State::Sent, 0), (State::Scheduled, 1), (State::Sent, 1)]);
+    assert_eq!(message.events[2].code, Code::DEFERRED);
+    assert_eq!(message.events[2].carrier_status.as_deref(), Some("Error-network-problem"));
+    let well =
+        CarrierReport { again: false, state: State::Acknowledged, ..once_more(&format!("{id}-1"), &[]) };
+    rig.report(&carrier, "gw", well).await;
+    let message = rig.message_when(id, |m| m.recipients[1].state == State::Acknowledged).await;
+    assert_eq!(message.recipients[0].state, State::Sent, "the answer is to the second round");
+}
+
+#[tokio::test]
+async fn a_carrier_that_always_wants_it_once_more_is_given_up() {
+    let rig = Rig::new();
+    let carrier = rig.gateway("gw", |_| {});
+    carrier.will(take_only(9));
+    let id = rig.send(&["+15555550101"]).await;
+    for round in 0..4 {
+        rig.message_when(id, |m| m.recipients[0].round == round && m.recipients[0].state == State::Sent)
+            .await;
+        rig.report(&carrier, "gw", once_more(&format!("{id}-{round}"), &[])).await;
+    }
+    let message = rig.until_state(id, State::Failed).await;
+    let last = message.events.last().unwrap();
+    assert_eq!(last.description, "given up after 4 tries: Error-network-problem");
+    rig.until_idle().await;
+    assert_eq!(carrier.takes(), 4);
+}
+
+#[tokio::test]
+async fn a_wish_for_another_try_that_is_faster_than_our_own_record_waits_for_it() {
+    let rig = Rig::new();
+    let carrier = rig.gateway("gw", |_| {});
+    *carrier.delay.lock() = std::time::Duration::from_millis(60);
+    carrier.will(take_only(2));
+    let id = rig.send(&["+15555550101"]).await;
+    rig.report(&carrier, "gw", once_more(&format!("{id}-0"), &[])).await;
+    rig.message_when(id, |m| m.recipients[0].round == 1).await;
+    rig.until_idle().await;
+    assert_eq!(carrier.transactions(), [format!("{id}-0"), format!("{id}-1")]);
+}
+
+#[tokio::test]
+async fn an_answer_to_one_of_several_mails_is_about_the_numbers_of_that_mail() {
+    let rig = Rig::new();
+    let carrier = rig.gateway("gw", |_| {});
+    carrier.will(take_only(3));
+    let id = rig.send(&["+15555550101", "+15555550102", "+15555550103", "+15555550104"]).await;
+    rig.until_state(id, State::Sent).await;
+    let second = once_more(&format!("{id}-0.b3-4"), &[]);
+    rig.report(&carrier, "gw", CarrierReport { places: Some(2..4), ..second.clone() }).await;
+    rig.message_when(id, |m| m.recipients[3].round == 1).await;
+    // The first mail of the old round fails too, when the second is out again.
+    let first = CarrierReport { places: Some(0..2), ..once_more(&format!("{id}-0.b1-2"), &[]) };
+    rig.report(&carrier, "gw", first).await;
+    let message = rig.message_when(id, |m| m.recipients.iter().all(|r| r.round == 1)).await;
+    assert_eq!(message.rounds, 1);
+    rig.until_idle().await;
+    let seen: Vec<_> = carrier.seen.lock().iter().map(|o| o.recipients.len()).collect();
+    assert_eq!(seen, [4, 2, 2]);
+    let well = CarrierReport { again: false, state: State::Acknowledged, ..second };
+    let well = CarrierReport {
+        places: Some(2..4),
+        about: Correlation { transaction: Some(format!("{id}-1.b3-4")), message: None },
+        ..well
+    };
+    rig.report(&carrier, "gw", well).await;
+    let message = rig.message_when(id, |m| m.recipients[3].state == State::Acknowledged).await;
+    let states: Vec<_> = message.recipients.iter().map(|r| r.state).collect();
+    assert_eq!(states, [State::Sent, State::Sent, State::Acknowledged, State::Acknowledged]);
+}
+
+#[tokio::test]
+async fn numbers_taken_back_while_others_wait_go_out_with_them() {
+    let rig = Rig::new();
+    let carrier = rig.gateway("gw", |g| g.retry.delays = vec![std::time::Duration::from_millis(300)]);
+    let [quick, slow] = ["+15555550101", "+15555550102"];
+    let outcome = |number: &str, delivery| Outcome { recipients: numbers(&[number]), delivery };
+    let busy = Delivery::Defer { answer: answer("busy"), later: false, heard: true, pause: None };
+    carrier.will([Turn::Answer(Verdict { outcomes: vec![outcome(quick, taken()), outcome(slow, busy)] })]);
+    carrier.will(take_only(1));
+    let id = rig.send(&[quick, slow]).await;
+    rig.message_when(id, |m| m.recipients[0].state == State::Sent).await;
+    rig.report(&carrier, "gw", once_more(&format!("{id}-0"), &[quick])).await;
+    rig.message_when(id, |m| m.recipients.iter().all(|r| r.state == State::Sent && r.round == 1)).await;
+    rig.until_idle().await;
+    assert_eq!(carrier.takes(), 2, "one job serves both");
+    assert!(rig.dead(QueueKind::Tx).await.is_empty());
+}
+
+#[tokio::test]
+async fn numbers_taken_back_while_others_are_under_way_are_not_forgotten() {
+    let rig = Rig::new();
+    let carrier = rig.gateway("gw", |g| g.retry.delays = vec![std::time::Duration::from_millis(50)]);
+    let [quick, slow] = ["+15555550101", "+15555550102"];
+    let outcome = |number: &str, delivery| Outcome { recipients: numbers(&[number]), delivery };
+    let busy = Delivery::Defer { answer: answer("busy"), later: false, heard: true, pause: None };
+    carrier.will([Turn::Answer(Verdict { outcomes: vec![outcome(quick, taken()), outcome(slow, busy)] })]);
+    carrier.will(take_only(2));
+    let id = rig.send(&[quick, slow]).await;
+    rig.message_when(id, |m| m.recipients[0].state == State::Sent).await;
+    *carrier.delay.lock() = std::time::Duration::from_millis(300);
+    tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    // The second try of the slow number is with the carrier now.
+    rig.report(&carrier, "gw", once_more(&format!("{id}-0"), &[quick])).await;
+    let message = rig.message_when(id, |m| m.recipients.iter().all(|r| r.state == State::Sent)).await;
+    rig.until_idle().await;
+    let seen: Vec<Vec<_>> = carrier
+        .seen
+        .lock()
+        .iter()
+        .map(|o| o.recipients.iter().map(|r| r.address.to_string()).collect())
+        .collect();
+    assert_eq!(seen, [vec![quick, slow], vec![slow], vec![quick]], "{:#?}", message.events);
+}
+
+#[tokio::test]
+async fn reports_that_wait_for_the_same_message_share_a_commit() {
+    let rig = Rig::with_slow_store(std::time::Duration::from_millis(5));
+    let carrier = rig.gateway("gw", |_| {});
+    let all: Vec<String> = (0..200).map(|n| format!("+1555557{n:04}")).collect();
+    let id = rig.send(&all.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let before = rig.until_state(id, State::Acknowledged).await.version;
+    let reports =
+        all.iter().map(|n| rig.report(&carrier, "gw", report(State::Delivered, &reference(id), &[n])));
+    futures_util::future::join_all(reports).await;
+    let message = rig.until_state(id, State::Delivered).await;
+    assert_eq!(message.events.iter().filter(|e| e.state == State::Delivered).count(), 200);
+    let commits = message.version - before;
+    assert!(commits < 100, "{commits} commits for 200 reports");
+    rig.until_idle().await;
+    assert!(rig.dead(QueueKind::Rx).await.is_empty());
 }

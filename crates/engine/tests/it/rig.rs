@@ -7,19 +7,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mmsgw_domain::{
-    Address, AnswerJob, CarrierReport, Clock, Features, GroupName, GroupSettings, InstanceId, IntakeJob,
-    IntakeKind, Message, MessageId, Queue, QueueKind, Release, ReportOrder, RetryPolicy, State, SystemClock,
-    Template, TemplateContent, Timestamp,
+    Address, AnswerJob, CarrierReport, Clock, ContentSettings, Features, GroupName, GroupSettings,
+    InstanceId, IntakeJob, IntakeKind, Message, MessageId, Queue, QueueKind, Release, ReportOrder,
+    RetryPolicy, State, SystemClock, Template, TemplateContent, Timestamp,
 };
 use mmsgw_engine::{
     Amendment, Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts,
-    EngineSettings, FetchError, Fetcher, Gateway, Incoming, Notifier, Outbound, OutboundReport, PartDraft,
-    Submission, TemplateDraft, Unreadable, Verdict,
+    EngineSettings, FetchError, Fetcher, Gateway, Incoming, InstanceIdentity, Notifier, Outbound,
+    OutboundReport, PartDraft, Scales, Submission, TemplateDraft, Unreadable, Verdict,
 };
-use mmsgw_store::{DirectoryBlobs, MemoryStore, Store};
+use mmsgw_store::{DirectoryBlobs, LocalRegistry, MemoryStore, Store};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::slow_store::SlowStore;
 
 /// Longest wait for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,21 +29,32 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Rig {
     pub(crate) engine: Engine,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) registry: Arc<LocalRegistry>,
     pub(crate) app: Arc<App>,
     pub(crate) media: Arc<Media>,
     stop: CancellationToken,
     tasks: TaskTracker,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Rig {
     pub(crate) fn new() -> Self {
+        Self::on(Arc::new(MemoryStore::new(Arc::new(SystemClock))))
+    }
+
+    /// On a store whose every commit takes so long.
+    pub(crate) fn with_slow_store(pause: Duration) -> Self {
+        Self::on(Arc::new(SlowStore { store: MemoryStore::new(Arc::new(SystemClock)), pause }))
+    }
+
+    fn on(store: Arc<dyn Store>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let registry = Arc::new(LocalRegistry::new(Arc::clone(&clock)));
         let (app, media) = (Arc::new(App::default()), Arc::new(Media::default()));
         let parts = EngineParts {
             store: Arc::clone(&store),
+            registry: registry.clone(),
             blobs: Arc::new(DirectoryBlobs::open(dir.path()).unwrap()),
             clock,
             fetcher: media.clone(),
@@ -59,11 +72,12 @@ impl Rig {
         Self {
             engine,
             store,
+            registry,
             app,
             media,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            _dir: dir,
+            dir,
         }
     }
 
@@ -71,7 +85,8 @@ impl Rig {
     pub(crate) fn another_engine(&self) -> Engine {
         let parts = EngineParts {
             store: Arc::clone(&self.store),
-            blobs: Arc::new(DirectoryBlobs::open(self._dir.path()).unwrap()),
+            registry: Arc::new(LocalRegistry::new(Arc::new(SystemClock))),
+            blobs: Arc::new(DirectoryBlobs::open(self.dir.path()).unwrap()),
             clock: Arc::new(SystemClock),
             fetcher: self.media.clone(),
             notifier: self.app.clone(),
@@ -79,6 +94,11 @@ impl Rig {
         let engine = Engine::new(parts, self.engine.settings().clone());
         self.engine.groups().iter().for_each(|group| drop(engine.know_group(group.settings.clone())));
         engine
+    }
+
+    /// Has the workers take no more.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
     }
 
     /// Adds a group and starts its workers.
@@ -89,8 +109,10 @@ impl Rig {
         let carrier = Arc::new(Carrier::new(instance));
         let gateway: Arc<dyn Gateway> = carrier.clone();
         let group = self.engine.know_group(settings);
-        self.engine.run_group(&group, &gateway, &self.stop, &self.tasks);
-        self.engine.run_callbacks(&group, &gateway, &self.stop, &self.tasks);
+        group.weigh_by(PlainScales);
+        let identity = InstanceIdentity::new(carrier.instance.clone(), "serve").speaking("MM7");
+        self.engine.run_group(&group, &gateway, identity.clone(), &self.stop, &self.tasks);
+        self.engine.run_callbacks(&group, identity, &self.stop, &self.tasks);
         carrier
     }
 
@@ -110,6 +132,15 @@ impl Rig {
             ..Submission::default()
         };
         self.engine.submit_new(draft, submission).await.unwrap().0.id
+    }
+
+    /// How many media are kept.
+    pub(crate) fn blobs(&self) -> usize {
+        fn files(directory: &std::path::Path) -> usize {
+            let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+            entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+        }
+        files(self.dir.path())
     }
 
     pub(crate) async fn message(&self, id: MessageId) -> Message {
@@ -205,6 +236,8 @@ pub(crate) fn group_settings(name: &str) -> GroupSettings {
         amends: true,
         queue_by_priority: false,
         max_age: Duration::from_secs(3600),
+        heartbeat_interval: None,
+        content: ContentSettings::default(),
     }
 }
 
@@ -247,6 +280,8 @@ pub(crate) struct Carrier {
     pub(crate) told: Mutex<Vec<OutboundReport>>,
     pub(crate) answers: Mutex<Vec<AnswerJob>>,
     pub(crate) amended: Mutex<Vec<Amendment>>,
+    /// Whether it gives a sign of life.
+    pub(crate) lives: Mutex<bool>,
 }
 
 pub(crate) enum Turn {
@@ -265,6 +300,7 @@ impl Carrier {
             told: Mutex::default(),
             answers: Mutex::default(),
             amended: Mutex::default(),
+            lives: Mutex::new(true),
         }
     }
 
@@ -297,10 +333,27 @@ impl Carrier {
     }
 }
 
+/// Octets as they are, and a head of 500.
+struct PlainScales;
+
+impl Scales for PlainScales {
+    fn wire_octets(&self, outbound: &Outbound) -> u64 {
+        500 + outbound.content.bodies.iter().map(|body| body.len() as u64).sum::<u64>()
+    }
+
+    fn media_octets(&self, wire: u64) -> u64 {
+        wire
+    }
+}
+
 #[async_trait]
 impl Gateway for Carrier {
     fn instance(&self) -> &InstanceId {
         &self.instance
+    }
+
+    async fn heartbeat(&self) -> Result<(), String> {
+        if *self.lives.lock() { Ok(()) } else { Err("no answer".to_owned()) }
     }
 
     async fn send(&self, outbound: &Outbound) -> Verdict {

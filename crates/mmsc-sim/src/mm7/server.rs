@@ -192,6 +192,12 @@ fn must_refuse(shared: &Shared, soap: Option<&Soap>) -> Option<Mm7Answer> {
             let text = Some("Message ID Not found".to_owned());
             (!known).then_some(Mm7Answer::Status { code: 2005, text, details: None })
         }
+        // To whom submitted the message, and nobody else.
+        "DeliveryReportReq" | "ReadReplyReq" => {
+            let known = soap.field("MessageID").is_some_and(|id| shared.submitted.lock().contains(id));
+            let text = Some("Message ID Not found".to_owned());
+            (!known).then_some(Mm7Answer::Status { code: 2005, text, details: None })
+        }
         _ => fault(4003, "Unsupported operation"),
     }
 }

@@ -254,6 +254,34 @@ fn broken(error: impl std::fmt::Display) -> SoapError {
 /// Children in schema order (REL-6-MM7-1-4), for the operations a gateway sends.
 fn child_order(operation: &str) -> Option<&'static [&'static str]> {
     Some(match operation {
+        "DeliveryReportReq" => &[
+            "MM7Version",
+            "MMSRelayServerID",
+            "MessageID",
+            "Recipient",
+            "Sender",
+            "Date",
+            "MMStatus",
+            "MMStatusExtension",
+            "StatusText",
+            "ApplicID",
+            "ReplyApplicID",
+            "AuxApplicInfo",
+            "UACapabilities",
+        ],
+        "ReadReplyReq" => &[
+            "MM7Version",
+            "MMSRelayServerID",
+            "MessageID",
+            "Recipient",
+            "Sender",
+            "TimeStamp",
+            "MMStatus",
+            "StatusText",
+            "ApplicID",
+            "ReplyApplicID",
+            "AuxApplicInfo",
+        ],
         "SubmitReq" => &[
             "MM7Version",
             "SenderIdentification",

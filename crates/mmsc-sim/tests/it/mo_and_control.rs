@@ -105,3 +105,29 @@ async fn the_control_interface_shows_and_changes() {
     assert_eq!(sent["answer"]["status"], 1000);
     assert!(taken.all()[0].contains("\r\n/9j/\r\n"));
 }
+
+/// The reader is a carrier that takes messages of service providers; reports on them are taken here alone.
+#[tokio::test]
+async fn a_message_is_submitted_as_a_provider_does_and_reported_on() {
+    let reader = start(Script::default()).await;
+    let mm7_report_url = Some(format!("http://{}/mm7", reader.mm7_addr));
+    let provider = Simulator::start(SimConfig { mm7_report_url, ..SimConfig::default() }).await.unwrap();
+    let sent = provider.submit_mm7(&message()).await;
+    assert!(sent.answer.is_ok(), "{sent:?}");
+    let received = &reader.received()[0];
+    assert_eq!((received.kind.as_str(), &received.problems), ("SubmitReq", &Vec::new()));
+    assert_eq!((&received.transaction_id, &received.message_id), (&sent.transaction_id, &sent.message_id));
+    assert_eq!(
+        (received.field("DeliveryReport"), received.field("ReadReply")),
+        (Some("true"), Some("false"))
+    );
+    assert_eq!(received.to, ["+15555550102", "12345"]);
+    reader.set_targets(Targets {
+        mm7_report_url: Some(format!("http://{}/mm7", provider.mm7_addr)),
+        mm4_report_addr: None,
+    });
+    let again = provider.submit_mm7(&message()).await;
+    let reports = provider.wait_received(2, std::time::Duration::from_secs(30)).await;
+    assert!(reports.iter().all(|r| r.kind == "DeliveryReportReq" && r.accepted), "{reports:?}");
+    assert!(reports.iter().all(|r| r.message_id == again.message_id && r.problems.is_empty()), "{reports:?}");
+}

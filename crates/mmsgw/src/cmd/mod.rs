@@ -2,6 +2,7 @@
 
 mod batch;
 mod check;
+mod dead;
 mod demo;
 mod key;
 mod reference;
@@ -10,13 +11,20 @@ mod serve;
 mod simulate;
 
 use crate::cli::{Cli, Command};
+use crate::roles::Role;
 
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Demo(args) => async_main(demo::run(args)),
         Command::Serve(args) => async_main(serve::run(args)),
+        Command::Api(args) => async_main(serve::role(Role::Api, args)),
+        Command::Gateway(args) => async_main(serve::gateway(args)),
+        Command::Mm4rx(args) => async_main(serve::role(Role::Mm4rx, args)),
+        Command::Mm7rx(args) => async_main(serve::role(Role::Mm7rx, args)),
+        Command::Callout(args) => async_main(serve::role(Role::Callout, args)),
         Command::Check(args) => check::run(&args),
+        Command::Dead { command } => async_main(dead::run(command)),
         Command::Send(args) => async_main(send::run(args)),
         Command::Batch(command) => async_main(batch::run(command)),
         Command::Simulate(args) => async_main(simulate::run(args)),

@@ -1,28 +1,53 @@
-//! `mmsgw serve`: the whole gateway in one process.
-
-use std::time::Duration;
+//! The processes of the gateway: `mmsgw serve`, which does everything, and one command for each role.
 
 use crate::assemble;
-use crate::cli::ServeArgs;
+use crate::cli::{GatewayArgs, OpsListen, ProcessArgs, ServeArgs};
 use crate::config::Settings;
+use crate::exit::Ended;
+use crate::roles::{Role, Roles};
 use crate::telemetry;
 
-/// How long work in hand may take to end after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(30);
-
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let roles = if args.roles.is_empty() { Roles::all() } else { Roles::of(&args.roles) };
+    let settings = Settings::load(&args.process.config)?;
+    work(settings, roles, &args.process).await
+}
+
+/// Runs one role.
+pub(crate) async fn role(role: Role, args: ProcessArgs) -> anyhow::Result<()> {
     let settings = Settings::load(&args.config)?;
+    work(settings, Roles::of(&[role]), &args).await
+}
+
+pub(crate) async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
+    let settings = Settings::load_with(&args.process.config, Some(&args.files))?;
+    let roles: &[Role] = if args.no_mm7rx { &[Role::Gateway] } else { &[Role::Gateway, Role::Mm7rx] };
+    work(settings, Roles::of(roles), &args.process).await
+}
+
+async fn work(mut settings: Settings, roles: Roles, args: &ProcessArgs) -> anyhow::Result<()> {
+    settings.fits(&roles, &args.config)?;
+    match args.ops {
+        Some(OpsListen::At(address)) => settings.ops.listen = address,
+        Some(OpsListen::Off) => settings.without_ops = true,
+        None => {}
+    }
     telemetry::start(&settings.log)?;
-    let running = assemble::start(settings).await?;
+    let running = assemble::start(settings, roles).await?;
     for (what, address) in running.addresses() {
         tracing::info!("{what} on {address}");
     }
-    let signal = super::stop_signal().await?;
-    tracing::info!("{signal}: finishing what is in hand");
-    if running.stop(DRAIN).await {
+    let lost = tokio::select! {
+        signal = super::stop_signal() => {
+            tracing::info!("{}: finishing what is in hand", signal?);
+            false
+        }
+        () = running.exit_wanted() => true,
+    };
+    if running.stop(args.drain.0).await {
         tracing::info!("done");
     } else {
-        tracing::warn!("not all was finished in time; it is done again after the next start");
+        tracing::warn!("not all was finished in time; it is done again, here or elsewhere");
     }
-    Ok(())
+    if lost { Err(Ended::CarrierLost("the carrier gives no sign of life").into()) } else { Ok(()) }
 }

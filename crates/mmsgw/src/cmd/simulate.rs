@@ -12,7 +12,10 @@ pub(crate) async fn run(args: SimulateArgs) -> anyhow::Result<()> {
     println!("A pretend carrier is listening; Ctrl-C ends it.");
     println!("  MM7      http://{}/", simulator.mm7_addr);
     println!("  MM4      smtp {}", simulator.mm4_addr);
-    println!("  control  http://{}/received  /counts  /script  /answers  /mo", simulator.control_addr);
+    println!(
+        "  control  http://{}/received  /counts  /script  /answers  /mo  /submit",
+        simulator.control_addr
+    );
     let signal = super::stop_signal().await?;
     let counts = simulator.counts();
     println!("{signal}: {counts:?}");

@@ -115,6 +115,7 @@ impl Bench {
                 code: Code::OK,
                 updated: now,
                 peer_ref: None,
+                round: 0,
             }],
             linked_id: Some("an earlier one".to_owned()),
             priority: None,

@@ -5,6 +5,7 @@
 
 mod batches;
 mod bench;
+mod blobs;
 mod clock;
 mod expiry;
 mod holding;
@@ -19,6 +20,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bench::Bench;
+pub use blobs::{BlobHands, run_blobs};
 pub use clock::ManualClock;
 pub use registry::run_registry;
 

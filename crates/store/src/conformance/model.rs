@@ -82,7 +82,7 @@ impl Pair {
             8 => same(Write::NewMessage(self.new_message())),
             9 | 10 => same(self.change().await),
             11 => same(self.template()),
-            12 => same(self.about_template()),
+            12 => same(self.about_template().await),
             13 => same(self.part()),
             14 => {
                 let digest = digest(self.chance.octet());
@@ -103,7 +103,10 @@ impl Pair {
         let lane = Lane::ALL[self.chance.index(3)];
         let (queue, due) = (self.queue(), self.soon());
         let mut job = self.tested.job_at(&queue, lane, due);
-        if let (0, Some((held, _))) = (self.chance.below(20), self.leases.last()) {
+        // Whether an id is taken in another group is left open: its jobs may be on another server.
+        if let (0, Some((held, _))) = (self.chance.below(20), self.leases.last())
+            && held.queue == queue
+        {
             job.id = held.job;
         }
         Write::Enqueue(job)
@@ -166,7 +169,7 @@ impl Pair {
         Write::Template { template, replaces }
     }
 
-    fn about_template(&mut self) -> Write {
+    async fn about_template(&mut self) -> Write {
         let Some(template) = self.chance.pick(&self.templates).cloned() else { return self.template() };
         match self.chance.below(4) {
             0 => Write::ForgetTemplate(template.id),
@@ -175,6 +178,8 @@ impl Pair {
                 fetched.content.subject = Some("fetched".to_owned());
                 Write::Revision(fetched)
             }
+            // Whether one is kept whose time is over but whom no sweep met is left open.
+            _ if self.reference.store.revision(template.revision).await.unwrap().is_none() => self.template(),
             _ => Write::KeepRevision { id: template.revision, until: self.soon() },
         }
     }

@@ -4,7 +4,7 @@ use mmsgw_domain::{Code, Direction, PartContent, ReportKind, ReportOrder};
 use mmsgw_mime::write::{Layout, Leaf, Transfer, entity};
 
 use super::*;
-use crate::digest::hash;
+use crate::digest::DigestAlgorithm;
 use crate::testing::{deliver, outbound_with_everything};
 
 const TOLD: &str = "[inbound]\nmms_received_url = 'http://app.example/mms'\n";
@@ -168,8 +168,12 @@ async fn submissions_are_taken_where_wanted() {
 fn authorization(heard: &Heard, raw: &str, password: &str, count: u32) -> String {
     let nonce = raw.split("nonce=\"").nth(1).unwrap_or_else(|| panic!("{}", heard.head));
     let nonce = nonce.split('"').next().unwrap();
-    let (secret, request) = (hash(&["user", "mm7", password]), hash(&["POST", PATH]));
-    let response = hash(&[&secret, nonce, &format!("{count:08x}"), "c", "auth", &request]);
+    let (secret, request) = (
+        DigestAlgorithm::Sha256.hash(&["user", "mm7", password]),
+        DigestAlgorithm::Sha256.hash(&["POST", PATH]),
+    );
+    let response =
+        DigestAlgorithm::Sha256.hash(&[&secret, nonce, &format!("{count:08x}"), "c", "auth", &request]);
     format!(
         "authorization: Digest username=\"user\", realm=\"mm7\", uri=\"{PATH}\", algorithm=SHA-256, \
          nonce=\"{nonce}\", nc={count:08x}, cnonce=\"c\", qop=auth, response=\"{response}\"\r\n"

@@ -12,6 +12,7 @@ use crate::assemble::{self, Running};
 use crate::cli::ApiArgs;
 use crate::client::ApiClient;
 use crate::config::Settings;
+use crate::roles::Roles;
 
 pub(super) const MM7_GROUP: &str = "demo-mm7";
 pub(super) const MM4_GROUP: &str = "demo-mm4";
@@ -25,6 +26,8 @@ pub(super) struct World {
     running: Running,
     simulator: Simulator,
     api: ApiClient,
+    api_at: SocketAddr,
+    ops_at: SocketAddr,
     directory: TempDir,
 }
 
@@ -34,15 +37,17 @@ impl World {
         let directory = tempfile::Builder::new().prefix("mmsgw-demo-").tempdir()?;
         let simulator = Simulator::start(carrier()).await?;
         let settings = settings(directory.path(), &simulator, events_url, received_url)?;
-        let running = assemble::start(settings).await?;
+        let running = assemble::start(settings, Roles::all()).await?;
         let smtp = running.smtp.context("no SMTP receiver")?;
-        let carrier_http = running.carrier_http.context("no HTTP receiver for carriers")?;
+        let carrier_http = running.carrier_http.first().context("no HTTP receiver for carriers")?.1;
         simulator.set_targets(Targets {
             mm7_report_url: Some(format!("http://{carrier_http}/mmsgw/v1/mms/inbound/{MM7_GROUP}")),
             mm4_report_addr: Some(smtp.to_string()),
         });
-        let api = ApiClient::new(&ApiArgs { api: url(running.api).parse()?, key: None })?;
-        Ok(Self { running, simulator, api, directory })
+        let (api_at, ops_at) =
+            (running.api.context("no API")?, running.ops.context("no operations listener")?);
+        let api = ApiClient::new(&ApiArgs { api: url(api_at).parse()?, key: None })?;
+        Ok(Self { running, simulator, api, api_at, ops_at, directory })
     }
 
     pub(super) fn api(&self) -> &ApiClient {
@@ -50,7 +55,7 @@ impl World {
     }
 
     pub(super) fn api_url(&self) -> String {
-        url(self.running.api)
+        url(self.api_at)
     }
 
     pub(super) fn control_url(&self) -> String {
@@ -58,7 +63,7 @@ impl World {
     }
 
     pub(super) fn ops_url(&self) -> String {
-        url(self.running.ops)
+        url(self.ops_at)
     }
 
     /// Has the carrier send us a message; gives what the gateway said.
@@ -80,11 +85,14 @@ impl World {
         self.directory.path()
     }
 
-    pub(super) fn addresses(&self) -> Vec<(&'static str, SocketAddr)> {
+    pub(super) fn addresses(&self) -> Vec<(String, SocketAddr)> {
         let mut all = self.running.addresses();
-        all.push(("carrier, MM7", self.simulator.mm7_addr));
-        all.push(("carrier, MM4", self.simulator.mm4_addr));
-        all.push(("carrier, control", self.simulator.control_addr));
+        let ours = [
+            ("MM7", self.simulator.mm7_addr),
+            ("MM4", self.simulator.mm4_addr),
+            ("control", self.simulator.control_addr),
+        ];
+        all.extend(ours.map(|(what, address)| (format!("carrier, {what}"), address)));
         all
     }
 

@@ -1,0 +1,131 @@
+//! The administration API, `/admin/v1`: who may use it, and how it says no.
+//!
+//! It asks for the same keys as the API for applications, with the scope `admin`. Without any key configured it
+//! serves a listener on loopback only, whoever else may look at metrics. A key that is limited to some gateway
+//! groups sees those; one that is limited to some origins sees nothing here, as jobs have no such bounds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use mmsgw_contract::{KeySettings, Problem, ProblemCode, Scope};
+use mmsgw_domain::GroupName;
+use mmsgw_engine::Refusal;
+
+use crate::router::Ops;
+
+mod dead;
+mod queues;
+
+pub(crate) fn router() -> Router<Ops> {
+    Router::new()
+        .route("/admin/v1/queues", get(queues::list))
+        .route("/admin/v1/dead", get(dead::list))
+        .route("/admin/v1/dead/{id}", get(dead::show))
+        .route("/admin/{*rest}", get(no_such_path))
+}
+
+async fn no_such_path() -> Refused {
+    Problem::new(ProblemCode::NoSuchPath, "there is no such path").into()
+}
+
+/// Somebody who may administrate.
+pub(crate) struct Administrator(Option<Arc<KeySettings>>);
+
+impl Administrator {
+    /// Whether the group is the administrator's.
+    fn sees(&self, group: &GroupName) -> bool {
+        self.0.as_ref().is_none_or(|key| key.owns_group(group))
+    }
+}
+
+impl FromRequestParts<Ops> for Administrator {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, ops: &Ops) -> Result<Self, Refused> {
+        if ops.keys.is_empty() && !ops.on_loopback {
+            let detail = "without any [[api.key]] administration is served on loopback only, and ops.listen is not there";
+            return Err(Problem::new(ProblemCode::Forbidden, detail).into());
+        }
+        let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let key = ops.keys.shown(authorization)?;
+        if let Some(key) = &key {
+            key.needs(Scope::Admin)?;
+            if key.origins.is_some() {
+                let detail = format!("the key `{}` is limited to some origins", key.name);
+                return Err(Problem::new(ProblemCode::Forbidden, detail).into());
+            }
+        }
+        Ok(Self(key))
+    }
+}
+
+/// An answer that says no (RFC 9457).
+pub(crate) struct Refused(Box<Problem>);
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let why = refusal.to_string();
+        match refusal {
+            Refusal::Unknown(_) => Problem::new(ProblemCode::NotFound, why),
+            _ => {
+                tracing::error!(error = why, "the store refuses");
+                let detail = "the store cannot do it now";
+                Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(STORE_PAUSE)
+            }
+        }
+        .into()
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (code, pause) = (self.0.code, self.0.retry_after);
+        let status = StatusCode::from_u16(code.status()).unwrap_or_default();
+        let mut response = (status, axum::Json(self.0.view())).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if code == ProblemCode::Unauthorized {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mmsgw\""));
+        }
+        if let Some(pause) = pause {
+            headers.insert(RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+/// An answer that is not to be kept by anybody on the way.
+fn answer<T: serde::Serialize>(body: T) -> Response {
+    ([(CACHE_CONTROL, "no-store")], axum::Json(body)).into_response()
+}
+
+/// Waits for the store, but not for ever.
+async fn in_time<T>(ops: &Ops, asked: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refused> {
+    match tokio::time::timeout(ops.patience, asked).await {
+        Ok(answered) => Ok(answered?),
+        Err(_) => {
+            let detail = "the store does not answer";
+            Err(Problem::new(ProblemCode::StoreUnavailable, detail).retry_after(STORE_PAUSE).into())
+        }
+    }
+}
+
+/// When to ask a store again that cannot answer now.
+const STORE_PAUSE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;
