@@ -1,6 +1,7 @@
 //! End-to-end scenarios: the real binary as a process, against the pretend carrier and real outside
 //! programs. One file for each scenario.
 
+mod amend;
 mod bad_days;
 mod bad_input;
 mod campaign;
@@ -9,6 +10,8 @@ mod crash_random;
 mod crash_steps;
 mod dead;
 mod demo;
+mod documents;
+mod examples;
 mod fleet_crash;
 mod fleet_life;
 mod fleet_pace;
@@ -18,6 +21,7 @@ mod inbound;
 mod inbound_crash;
 mod isolation;
 mod many_reports;
+mod matrix;
 mod original_app;
 mod original_received;
 mod outbound_mm4;
@@ -31,4 +35,5 @@ mod rig;
 mod smtp_clients;
 mod spool;
 mod submitted;
+mod systemd;
 mod withdraw;

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use super::{Api, LIMIT};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_mmsgw");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mmsgw");
 
 /// A fresh directory.
 pub(crate) fn scratch() -> TempDir {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use api::{Api, codes, text};
 pub(crate) use application::Application;
-pub(crate) use gateway::{Files, Gateway, mm4, mm7, run, scratch};
+pub(crate) use gateway::{BINARY, Files, Gateway, mm4, mm7, run, scratch};
 pub(crate) use media::{MediaServer, picture};
 pub(crate) use outside::{Program, program, run_python};
 pub(crate) use postfix::Postfix;

@@ -79,6 +79,21 @@ pub struct TemplateValuesForm {
     /// Whether the recipient may forward it. Absent states nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub can_redistribute: Option<bool>,
+    /// Whether the sender pays for the answer (MM7). Absent states nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_charging: Option<bool>,
+    /// Octets of the largest answer that is paid for; with `reply_charging`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub reply_charging_size: Option<u32>,
+    /// Last time for an answer that is paid for: seconds since 1970 UTC, or RFC 3339 text; in the future, and
+    /// with `reply_charging`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_deadline: Option<i64>,
+    /// Conditions without which it is not delivered (MM7): 1 only to handsets that know MMS, 2 only in the home
+    /// network, others as agreed with the carrier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery_conditions: Option<Vec<u32>>,
     /// Subject; no control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -155,6 +170,18 @@ pub struct SendForm {
     /// Where events are posted to, besides the gateway's URLs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events_url: Option<UrlsForm>,
+    /// The billing code (MM7 ServiceCode), in place of the gateway's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_code: Option<String>,
+    /// The application that it is for, in place of the gateway's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handling_app: Option<String>,
+    /// The application that replies go to, in place of the gateway's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to_app: Option<String>,
+    /// What the applications tell each other, in place of the gateway's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub app_info: Option<String>,
 }
 
 /// Body of `PUT /mmsgw/v1/mms/outbound/<id>`. An empty object brings a message up to its template's latest revision.

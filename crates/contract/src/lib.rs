@@ -39,6 +39,7 @@ pub use request::{
     TemplateChangeRequest, TemplateRequest, TemplateValues,
 };
 pub use view::{
-    BatchView, EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, RecipientView,
-    RefusedLineView, RefusedLinesView, RehearsalView, RehearsedPartView, StateWord, TemplateView,
+    BatchView, EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, PreviouslySentView,
+    RecipientView, RefusedLineView, RefusedLinesView, RehearsalView, RehearsedPartView, StateWord,
+    TemplateView,
 };

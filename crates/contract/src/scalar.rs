@@ -102,6 +102,23 @@ pub(crate) fn span(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option
     }
 }
 
+/// A whole number from 1 that 32 bits hold.
+pub(crate) fn count(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<u32> {
+    let number = match json {
+        Json::Integer(number) => u32::try_from(number).unwrap_or(0),
+        Json::Fraction => 0,
+        other => return context.wrong_type(at, &other, "a whole number"),
+    };
+    if number == 0 {
+        return context.fault(
+            at,
+            FaultCode::OutOfRange,
+            format!("give a whole number from 1 to {}", u32::MAX),
+        );
+    }
+    Some(number)
+}
+
 /// One of some words.
 pub(crate) fn word<T: Copy>(
     json: Json<'_>,

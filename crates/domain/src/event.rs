@@ -18,6 +18,9 @@ pub struct Event {
     /// The carrier's own word or number, as it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carrier_status: Option<String>,
+    /// What the carrier said besides, as text (MM7 Details).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
     /// When it happened: the carrier's time where a report states one, else ours.
     pub at: Timestamp,
     /// The instance that saw it; none for what happened before an instance took the message.

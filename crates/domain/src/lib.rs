@@ -37,7 +37,7 @@ pub use job::{
     AmendJob, AmendOrder, AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue,
     QueueError, QueueKind, ReportJob, TransmitJob,
 };
-pub use message::{CarrierIds, Direction, Message, Priority, Recipient, RecipientKind};
+pub use message::{CarrierIds, Direction, Message, PreviouslySent, Priority, Recipient, RecipientKind};
 pub use part::{BlobRef, Digest, DigestError, Part, PartContent};
 pub use report::{AnswerTo, CarrierReport, Correlation, ReportKind, ReportOrder};
 pub use retry::RetryPolicy;

@@ -73,6 +73,15 @@ pub struct Message {
     pub reply_to_app: Option<String>,
     /// What the applications tell each other (Aux-Applic-Info).
     pub app_info: Option<String>,
+    /// The billing code of this message (MM7 ServiceCode); absent: that of the gateway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_code: Option<String>,
+    /// Inbound: how often it was forwarded before (MM4 Forward-Counter).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_counter: Option<u32>,
+    /// Inbound: who sent it before, and when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previously_sent: Vec<PreviouslySent>,
     /// How many times a carrier gave a definite answer that asks for another try. A lost answer
     /// does not count, so that the retransmission carries the same transaction id.
     pub rounds: u32,
@@ -80,6 +89,20 @@ pub struct Message {
     pub events: Vec<Event>,
     /// Counts changes; the store refuses a change made to an older version.
     pub version: u64,
+}
+
+/// One earlier sending of a message that was forwarded (TS 23.140 Previously-sent-by and
+/// Previously-sent-date-and-time). At least one of address and time is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviouslySent {
+    /// Its place in the order of sendings.
+    pub position: u32,
+    /// Who sent it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 /// A carrier's ids of an inbound message, quotes and all.
@@ -268,6 +291,9 @@ mod tests {
             handling_app: None,
             reply_to_app: None,
             app_info: None,
+            service_code: None,
+            forward_counter: None,
+            previously_sent: Vec::new(),
             rounds: 0,
             events: vec![],
             version: 0,
@@ -281,6 +307,7 @@ mod tests {
             code: Code::OK,
             description: String::new(),
             carrier_status: None,
+            details: None,
             at: Timestamp::from_secs(1_700_000_001),
             instance: None,
             destinations: destinations.iter().map(|d| d.parse().unwrap()).collect(),
@@ -325,6 +352,18 @@ mod tests {
         assert_eq!(Message::round_in("12"), None);
         assert_eq!(Message::id_in("0001"), None);
         assert_eq!(Message::id_in(&"é".repeat(40)), None);
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_release_reads() {
+        let mut message = message();
+        message.record(event(State::Sent, &[]));
+        let mut value = serde_json::to_value(&message).unwrap();
+        for field in ["service_code", "forward_counter", "previously_sent"] {
+            value.as_object_mut().unwrap().remove(field);
+        }
+        value["events"][0].as_object_mut().unwrap().remove("details");
+        assert_eq!(serde_json::from_value::<Message>(value).unwrap(), message);
     }
 
     #[test]

@@ -49,6 +49,19 @@ pub struct TemplateContent {
     pub content_adaptation: Option<bool>,
     /// Whether the recipient may redistribute it.
     pub can_redistribute: Option<bool>,
+    /// Whether the sender pays for the answer (MM7 ReplyCharging).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_charging: Option<bool>,
+    /// Octets of the largest answer that is paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_charging_size: Option<u32>,
+    /// Last time for an answer that is paid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_deadline: Option<Timestamp>,
+    /// Conditions without which it is not delivered (MM7 DeliveryCondition): 1 only to handsets that know MMS,
+    /// 2 only in the home network, others as agreed with the carrier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_conditions: Option<Vec<u32>>,
     /// Subject.
     pub subject: Option<String>,
     /// Values of variables where a message has none.
@@ -63,6 +76,34 @@ pub struct TemplateContent {
 
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+impl TemplateContent {
+    /// A template of which nothing is said but where it comes from.
+    pub fn new(origin: Address) -> Self {
+        Self {
+            origin,
+            show_sender: None,
+            earliest_delivery: None,
+            latest_delivery: None,
+            expire_after: None,
+            message_class: None,
+            content_class: None,
+            charged_party: None,
+            charged_party_id: None,
+            drm: None,
+            content_adaptation: None,
+            can_redistribute: None,
+            reply_charging: None,
+            reply_charging_size: None,
+            reply_deadline: None,
+            delivery_conditions: None,
+            subject: None,
+            defaults: Variables::new(),
+            personal: false,
+            parts: Vec::new(),
+        }
+    }
 }
 
 /// Message class (TS 23.140 clause 8.4.1, X-Mms-Message-Class).

@@ -172,7 +172,7 @@ impl ApiSettings {
     }
 
     /// What requests are measured by.
-    pub(crate) fn rules(&self) -> Result<Rules, SettingsError> {
+    pub fn rules(&self) -> Result<Rules, SettingsError> {
         let content_types = ContentTypes::new(&self.content_types).map_err(SettingsError::ContentType)?;
         Ok(Rules { limits: self.limits.into(), content_types })
     }

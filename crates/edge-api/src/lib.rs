@@ -31,4 +31,5 @@ pub use config::{ApiSettings, DEFAULT_SETTINGS, LimitSettings, SettingsError};
 pub use mmsgw_contract::{ApiKey, KeySettings, Scope};
 pub use openapi::document;
 pub use router::{INBOUND_PATH, router, router_with_clock};
-pub use serve::{Listening, ServeError, serve};
+pub use serve::{Listening, ServeError, serve, serve_on};
+pub use templates::drafts;

@@ -27,7 +27,7 @@ use crate::error::Refused;
         ("type" = Option<String>, Query, description = "The media type, where the name suggests another"),
     ),
     responses(
-        (status = 200, description = "The octets", content_type = "application/octet-stream"),
+        (status = 200, description = "The octets, as the part's media type", content_type = "*/*"),
         (status = 304, description = "The caller has them already"),
         (status = 404, description = "There are none", body = ProblemView, content_type = "application/problem+json"),
     ),

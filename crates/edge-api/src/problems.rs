@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use axum::response::Response;
 use http::StatusCode;
-use mmsgw_contract::{Problem, ProblemCode};
+use mmsgw_contract::{Problem, ProblemCode, ProblemView};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -27,7 +27,10 @@ pub(crate) struct ProblemKind {
 #[utoipa::path(
     get, path = "/mmsgw/v1/problems/{code}", tag = "problems",
     params(("code" = String, Path, description = "The problem's code")),
-    responses((status = 200, body = ProblemKind), (status = 404, description = "There is no such code"))
+    responses(
+        (status = 200, description = "What it means", body = ProblemKind),
+        (status = 404, description = "There is no such code", body = ProblemView, content_type = "application/problem+json"),
+    )
 )]
 pub(crate) async fn read_problem(Path(code): Path<String>) -> Result<Response, Refused> {
     let known = ProblemCode::ALL.into_iter().find(|known| known.name() == code);

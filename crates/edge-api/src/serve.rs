@@ -6,6 +6,8 @@ use std::sync::Arc;
 use axum::Router;
 use mmsgw_net::{Alpn, BindError, Drain, HttpLimits, ServerTls, TlsError, bind, serve_http};
 
+use tokio::net::TcpListener;
+
 use crate::config::{ApiSettings, SettingsError};
 
 /// A listener at work.
@@ -38,8 +40,21 @@ pub enum ServeError {
 /// [`ServeError`]; nothing is started then.
 pub async fn serve(router: Router, settings: &ApiSettings, drain: &Drain) -> Result<Listening, ServeError> {
     settings.check()?;
+    serve_on(bind(settings.listen)?, router, settings, drain)
+}
+
+/// The same on a listener that is open already, whose address is in `settings` and beside it.
+///
+/// # Errors
+/// [`ServeError`]; nothing is started then.
+pub fn serve_on(
+    (listener, address): (TcpListener, SocketAddr),
+    router: Router,
+    settings: &ApiSettings,
+    drain: &Drain,
+) -> Result<Listening, ServeError> {
+    settings.check()?;
     let tls = settings.tls.as_ref().map(|tls| ServerTls::load(tls, Alpn::Http)).transpose()?.map(Arc::new);
-    let (listener, address) = bind(settings.listen)?;
     let limits = HttpLimits {
         max_connections: settings.max_connections,
         // Longer than the slowest answer, see the envelope.

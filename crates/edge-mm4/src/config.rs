@@ -3,13 +3,14 @@
 //! The sections `[gateway]`, `[features]` and `[content]` are the engine's; the others are of this crate. The
 //! reference of all fields is `gateway.default.toml` beside the sources, [`REFERENCE`].
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use crate::heartbeat::Heartbeat;
 use mmsgw_domain::{ByteSize, Span};
-use mmsgw_engine::config::{ContentSection, FeaturesSection, GatewaySection};
+use mmsgw_engine::config::{
+    ContentSection, DialectFault, FeaturesSection, GatewaySection, OwnDialects, dialect_switches,
+};
 use mmsgw_net::ClientTlsSettings;
 use secrecy::SecretString;
 use serde::de::value::MapAccessDeserializer;
@@ -18,34 +19,85 @@ use serde::{Deserialize, Deserializer};
 
 pub(crate) mod check;
 
+pub use crate::dialect::{ContentLayout, Dialect, DialectSwitches};
 pub use check::{Endpoint, SettingsFault};
 
 /// The commented reference of a gateway file: every field, with its default.
 pub const REFERENCE: &str = include_str!("gateway.default.toml");
 
-/// A whole gateway file.
+/// A whole gateway file, its dialect found and every switch settled.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Mm4File")]
 pub struct Mm4Settings {
     /// Which group this is, and how hard it works.
     pub gateway: GatewaySection,
     /// The way to the carrier.
     pub outbound: OutboundSection,
     /// What comes from the carrier.
-    #[serde(default)]
     pub inbound: InboundSection,
     /// How numbers are written.
-    #[serde(default)]
-    pub addressing: AddressingSection,
+    pub addressing: Addressing,
     /// What is asked of the carrier, and what is answered to it.
-    #[serde(default)]
     pub features: FeaturesSection,
     /// What the carrier takes of content.
-    #[serde(default)]
     pub content: ContentSection,
     /// What this carrier does otherwise than others.
+    pub dialect: Dialect,
+}
+
+/// A gateway file as it stands.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mm4File {
+    gateway: GatewaySection,
+    outbound: OutboundSection,
     #[serde(default)]
-    pub dialect: DialectSection,
+    inbound: InboundSection,
+    #[serde(default)]
+    addressing: AddressingSection,
+    #[serde(default)]
+    features: FeaturesSection,
+    #[serde(default)]
+    content: ContentSection,
+    #[serde(default)]
+    dialect: DialectSwitches,
+}
+
+impl Mm4File {
+    /// The settings: the dialect that the file picks, with what the file overrides.
+    ///
+    /// # Errors
+    /// There is no such dialect, or its file is not understood.
+    pub fn settle(self, own: &OwnDialects) -> Result<Mm4Settings, DialectFault> {
+        let Self { mut gateway, mut outbound, inbound, addressing, mut features, content, dialect } = self;
+        // Keys that are older than dialects have the last word.
+        let older = DialectSwitches {
+            version: gateway.version.take(),
+            originator_system: outbound.originator_address.take(),
+            ..DialectSwitches::default()
+        };
+        let dialect = dialect_switches(gateway.dialect.as_deref(), older.over(dialect), own)?.settle();
+        features.request_submit_ack = features.request_submit_ack.or(dialect.ack_wanted);
+        gateway.version = Some(dialect.version.clone());
+        let prefix = |own: Option<String>| own.unwrap_or_else(|| dialect.number_prefix.clone());
+        let suffix = |own: Option<String>| own.unwrap_or_else(|| dialect.number_suffix.clone());
+        let addressing = Addressing {
+            dest_prefix: prefix(addressing.dest_prefix),
+            dest_suffix: suffix(addressing.dest_suffix),
+            origin_prefix: prefix(addressing.origin_prefix),
+            origin_suffix: suffix(addressing.origin_suffix),
+        };
+        Ok(Mm4Settings { gateway, outbound, inbound, addressing, features, content, dialect })
+    }
+}
+
+/// Knows the dialects that come with the gateway and no others.
+impl TryFrom<Mm4File> for Mm4Settings {
+    type Error = DialectFault;
+
+    fn try_from(file: Mm4File) -> Result<Self, DialectFault> {
+        file.settle(&OwnDialects::default())
+    }
 }
 
 /// Section `[outbound]`: the way to the carrier.
@@ -78,9 +130,9 @@ pub struct OutboundSection {
     /// Our domain, where our users' addresses are and our ids end.
     pub local_domain: String,
     /// Our system's mailbox, where the carrier sends acknowledgements and reports; without a domain
-    /// it is at `local_domain`. Default `system-user`.
-    #[serde(default = "default_system")]
-    pub originator_address: String,
+    /// it is at `local_domain`. Absent: as the dialect says. Settling moves it there.
+    #[serde(default)]
+    pub originator_address: Option<String>,
     /// Sends every mail to these addresses instead of the numbers of the message.
     #[serde(default)]
     pub recipient_address: Vec<String>,
@@ -244,79 +296,35 @@ pub struct InboundSection {
     pub trusted_domains: Vec<String>,
 }
 
-/// Section `[addressing]`: how numbers are written.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Section `[addressing]`: how numbers are written, where the dialect says it otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AddressingSection {
     /// Stands before the digits of a number of the carrier's side; short codes get none.
-    pub dest_prefix: String,
+    pub dest_prefix: Option<String>,
     /// Follows a number of the carrier's side.
-    pub dest_suffix: String,
+    pub dest_suffix: Option<String>,
     /// Stands before the digits of a number of our side; short codes get none.
-    pub origin_prefix: String,
+    pub origin_prefix: Option<String>,
     /// Follows a number of our side.
+    pub origin_suffix: Option<String>,
+}
+
+/// How numbers are written, settled; see [`AddressingSection`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressing {
+    /// Before the digits of a number of the carrier's side.
+    pub dest_prefix: String,
+    /// Behind a number of the carrier's side.
+    pub dest_suffix: String,
+    /// Before the digits of a number of our side.
+    pub origin_prefix: String,
+    /// Behind a number of our side.
     pub origin_suffix: String,
-}
-
-impl Default for AddressingSection {
-    fn default() -> Self {
-        let (prefix, suffix) = (|| "+".to_owned(), || "/TYPE=PLMN".to_owned());
-        Self {
-            dest_prefix: prefix(),
-            dest_suffix: suffix(),
-            origin_prefix: prefix(),
-            origin_suffix: suffix(),
-        }
-    }
-}
-
-/// Section `[dialect]`: what this carrier does otherwise than others.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DialectSection {
-    /// Ids stand in double quotes.
-    pub quote_ids: bool,
-    /// Addresses in `From`, `To` and `Cc` carry a domain.
-    pub domain_in_addresses: bool,
-    /// Each recipient gets a mail of its own, with the whole list in `To`, as HotMobile does.
-    pub one_recipient_per_mail: bool,
-    /// Most recipients of one mail (1 to 256); a message to more goes out as several.
-    pub recipients_per_mail: usize,
-    /// `Sender` and MAIL FROM are our system's mailbox instead of the user's address.
-    pub system_sender: bool,
-    /// What X-Mms-Originator-R/S-Delivery-Report says; absent leaves it unsaid.
-    pub originator_rs_delivery_report: Option<bool>,
-    /// SMTP replies (400 to 599) after which the message is tried again, though others take them
-    /// for final.
-    pub retry_statuses: Vec<u16>,
-    /// Headers that the carrier does not want.
-    pub omit_headers: Vec<String>,
-    /// Headers that the carrier wants besides, with their values.
-    pub extra_headers: BTreeMap<String, String>,
-}
-
-impl Default for DialectSection {
-    fn default() -> Self {
-        Self {
-            quote_ids: true,
-            domain_in_addresses: false,
-            one_recipient_per_mail: false,
-            recipients_per_mail: 100,
-            system_sender: false,
-            originator_rs_delivery_report: None,
-            retry_statuses: Vec::new(),
-            omit_headers: Vec::new(),
-            extra_headers: BTreeMap::new(),
-        }
-    }
 }
 
 fn yes() -> bool {
     true
-}
-
-fn default_system() -> String {
-    "system-user".to_owned()
 }
 
 fn default_mails() -> u32 {

@@ -35,7 +35,7 @@ use mmsgw_mm4::{
 };
 
 use crate::bounce;
-use crate::config::{AddressingSection, Mm4Settings};
+use crate::config::{Addressing, Mm4Settings};
 use crate::translate::{marked_number, marked_places};
 use crate::trust::Trust;
 
@@ -44,7 +44,7 @@ mod message;
 /// Reads what one carrier sends.
 pub(crate) struct Reader {
     limits: Limits,
-    addressing: AddressingSection,
+    addressing: Addressing,
     /// Our own domains, where numbers are users of ours.
     own_domains: Vec<String>,
     trust: Trust,

@@ -11,17 +11,22 @@
 //! [`Mm4Gateway`] read it, which `incoming` translates. What is told to the carrier about its messages is
 //! made by `reporting`, and goes only where `trust` lets it.
 //!
+//! Settings of a gateway file are in [`config`], the switches of carriers' dialects in [`dialect`].
+//!
 //! This crate must not retry, keep anything of its own on disk, or relay a mail to anybody.
 
 mod bounce;
 pub mod config;
 mod connect;
+pub mod dialect;
 mod heartbeat;
 mod incoming;
 mod link;
 mod listen;
 mod names;
+mod parse;
 mod peer;
+mod preview;
 pub mod receiver;
 mod render;
 mod reporting;
@@ -33,10 +38,13 @@ mod translate;
 mod trust;
 mod verdict;
 
-pub use config::{Mm4Settings, SettingsFault};
+pub use config::{Mm4File, Mm4Settings, SettingsFault};
 pub use heartbeat::{Heartbeat, HeartbeatError};
 pub use listen::{ReceiverError, SmtpReceiver, serve_smtp};
+pub use mmsgw_mime::reading::Reading;
 pub use names::Allowed;
+pub use parse::parse;
+pub use preview::Preview;
 pub use receiver::ReceiverSettings;
 pub use route::{NoRoute, Origin, Routes};
 pub use scales::Mm4Scales;

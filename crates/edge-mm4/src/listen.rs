@@ -52,12 +52,23 @@ impl SmtpReceiver {
     /// # Errors
     /// [`ReceiverError`]: faults of the settings, files or an address that cannot be used.
     pub fn bind(settings: ReceiverSettings) -> Result<Self, ReceiverError> {
+        let listener = bind(settings.listen)?;
+        Self::on(listener, settings)
+    }
+
+    /// The same on a listener that is open already, with its address.
+    ///
+    /// # Errors
+    /// [`ReceiverError`]: faults of the settings, or files that cannot be used.
+    pub fn on(
+        (listener, address): (TcpListener, SocketAddr),
+        settings: ReceiverSettings,
+    ) -> Result<Self, ReceiverError> {
         let faults = settings.check();
         if !faults.is_empty() {
             return Err(ReceiverError::Settings(faults));
         }
         let tls = settings.tls.as_ref().map(|tls| ServerTls::load(tls, Alpn::None)).transpose()?;
-        let (listener, address) = bind(settings.listen)?;
         let (settings, names) = (Arc::new(settings), Arc::new(Names::new(System)));
         Ok(Self { listener, address, settings, tls: tls.map(Arc::new), names })
     }

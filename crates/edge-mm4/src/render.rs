@@ -16,6 +16,8 @@ use mmsgw_smtp::lines::{LoneLineEnding, check_line_endings, dot_stuff};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
+use crate::dialect::ContentLayout;
+
 /// A body in both forms that SMTP knows. Clones share the octets.
 #[derive(Debug, Clone)]
 pub(crate) struct Body {
@@ -56,6 +58,7 @@ pub(crate) enum RenderError {
 
 /// Encoded bodies, up to a number of octets.
 pub(crate) struct Renderings {
+    layout: ContentLayout,
     limit: usize,
     shelf: Mutex<Shelf>,
 }
@@ -74,18 +77,18 @@ struct Slot {
 }
 
 impl Renderings {
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, shelf: Mutex::default() }
+    pub(crate) fn new(layout: ContentLayout, limit: usize) -> Self {
+        Self { layout, limit, shelf: Mutex::default() }
     }
 
     /// The body of `content`, from memory or encoded now.
     pub(crate) async fn body(&self, content: &Arc<Content>) -> Result<Body, RenderError> {
         if content.personal {
-            return encode(Arc::clone(content)).await;
+            return encode(Arc::clone(content), self.layout).await;
         }
         let id = content.id();
         let cell = self.cell(id);
-        let made = cell.get_or_try_init(|| encode(Arc::clone(content))).await;
+        let made = cell.get_or_try_init(|| encode(Arc::clone(content), self.layout)).await;
         match made {
             Ok(body) => {
                 self.settle(id, body.weight());
@@ -130,19 +133,19 @@ impl Renderings {
     }
 }
 
-async fn encode(content: Arc<Content>) -> Result<Body, RenderError> {
+async fn encode(content: Arc<Content>, layout: ContentLayout) -> Result<Body, RenderError> {
     let octets: usize = content.bodies.iter().map(Bytes::len).sum();
     if octets < LARGE {
-        return render(&content);
+        return render(&content, layout);
     }
     // Milliseconds of arithmetic belong on a thread that nobody's sockets wait for.
-    let made = tokio::task::spawn_blocking(move || render(&content)).await;
+    let made = tokio::task::spawn_blocking(move || render(&content, layout)).await;
     made.unwrap_or(Err(RenderError::Interrupted))
 }
 
 /// Encodes all parts (TS 23.140 clause 8.4.4.1; MIME layout as seen at HotMobile, Play and CallUp).
-fn render(content: &Content) -> Result<Body, RenderError> {
-    let (leaves, layout) = laid_out(content);
+fn render(content: &Content, wanted: ContentLayout) -> Result<Body, RenderError> {
+    let (leaves, layout) = laid_out(content, wanted);
     let boundary = write::boundary_for(&leaves, &content.revision().to_string());
     let entity = write::entity(&leaves, layout, Transfer::Mail, &boundary)?;
     check_line_endings(&entity.body)?;
@@ -154,19 +157,22 @@ fn render(content: &Content) -> Result<Body, RenderError> {
 }
 
 /// The header values that describe the body of `content`, and its octets, without encoding it.
-pub(crate) fn measure(content: &Content) -> Result<(Entity, u64), RenderError> {
-    let (leaves, layout) = laid_out(content);
+pub(crate) fn measure(content: &Content, wanted: ContentLayout) -> Result<(Entity, u64), RenderError> {
+    let (leaves, layout) = laid_out(content, wanted);
     let boundary = write::boundary_for(&[], &content.revision().to_string());
     Ok(write::measure(&leaves, layout, Transfer::Mail, &boundary)?)
 }
 
 /// The parts in their order, and how they stand together.
-fn laid_out(content: &Content) -> (Vec<Leaf>, Layout) {
+fn laid_out(content: &Content, wanted: ContentLayout) -> (Vec<Leaf>, Layout) {
     let mut leaves = leaves(content);
     let smil = leaves.iter().position(|leaf| leaf.media_type.is_smil());
+    if let Some(at) = smil {
+        leaves[..=at].rotate_right(1);
+    }
     let layout = match smil {
-        Some(at) => {
-            leaves[..=at].rotate_right(1);
+        _ if wanted == ContentLayout::Mixed => Layout::Mixed,
+        Some(_) => {
             let root_type = leaves[0].media_type.essence().to_owned();
             Layout::Related { start: leaves[0].content_id.clone(), root_type }
         }
@@ -248,7 +254,7 @@ mod tests {
             part("show.smil", "application/smil", "<smil><img src=\"a b.jpg\"/></smil>"),
             part("t.txt", "text/plain", "hé"),
         ]);
-        let body = render(&content).unwrap();
+        let body = render(&content, ContentLayout::Related).unwrap();
         let entity = read(&body);
         assert_eq!(entity.media_type.essence(), "multipart/related");
         assert_eq!(entity.media_type.param("type"), Some("application/smil"));
@@ -264,25 +270,28 @@ mod tests {
     #[test]
     fn without_smil_parts_stand_side_by_side_or_alone() {
         let two = content(vec![part("a.gif", "image/gif", "a"), part("a.gif", "image/gif", "b")]);
-        let entity = read(&render(&two).unwrap());
+        let entity = read(&render(&two, ContentLayout::Related).unwrap());
         assert_eq!(entity.media_type.essence(), "multipart/mixed");
         assert_ne!(entity.parts()[0].content_id(), entity.parts()[1].content_id());
-        let one = render(&content(vec![part("a.gif", "image/gif", "a")])).unwrap();
+        let one = render(&content(vec![part("a.gif", "image/gif", "a")]), ContentLayout::Related).unwrap();
         assert_eq!(one.entity.transfer, Some("base64"));
         assert!(one.entity.content_type.starts_with("image/gif"));
-        let none = render(&content(vec![])).unwrap();
+        let none = render(&content(vec![]), ContentLayout::Related).unwrap();
         assert_eq!((none.plain().len(), none.entity.transfer), (0, Some("7bit")));
     }
 
     #[test]
     fn a_lone_text_gains_no_line_end() {
         for text in ["hello", "hello\r\nthere", "hello\n", "héllo", "hello "] {
-            let body = render(&content(vec![part("t.txt", "text/plain", text.to_owned())])).unwrap();
+            let body =
+                render(&content(vec![part("t.txt", "text/plain", text.to_owned())]), ContentLayout::Related)
+                    .unwrap();
             let entity = read(&body);
             assert_eq!(entity.media_type.essence(), "multipart/mixed", "{text:?}");
             assert_eq!(entity.parts()[0].body().unwrap(), text.as_bytes(), "{text:?}");
         }
-        let ended = render(&content(vec![part("t.txt", "text/plain", "hello\r\n")])).unwrap();
+        let ended =
+            render(&content(vec![part("t.txt", "text/plain", "hello\r\n")]), ContentLayout::Related).unwrap();
         assert!(ended.entity.content_type.starts_with("text/plain"));
     }
 
@@ -292,7 +301,7 @@ mod tests {
             part("../../x\r\ny", "multipart/mixed; boundary=b", "--b--"),
             part("", "nonsense", "x"),
         ]);
-        let entity = read(&render(&odd).unwrap());
+        let entity = read(&render(&odd, ContentLayout::Related).unwrap());
         let types: Vec<_> = entity.parts().iter().map(|p| p.media_type.essence().to_owned()).collect();
         assert_eq!(types, ["application/octet-stream", "application/octet-stream"]);
         let names: Vec<_> = entity.parts().iter().map(|p| p.name().unwrap()).collect();
@@ -301,17 +310,22 @@ mod tests {
 
     #[test]
     fn dots_are_doubled_once_and_nothing_is_copied_without_one() {
-        let dotted = render(&content(vec![part("t.txt", "text/plain", ".a\r\n..b\r\n")])).unwrap();
+        let dotted =
+            render(&content(vec![part("t.txt", "text/plain", ".a\r\n..b\r\n")]), ContentLayout::Related)
+                .unwrap();
         assert_eq!(&dotted.plain()[..], b".a\r\n..b\r\n");
         assert_eq!(&dotted.stuffed[..], b"..a\r\n...b\r\n");
-        let plain = render(&content(vec![part("t.txt", "text/plain", "a\r\n")])).unwrap();
+        let plain =
+            render(&content(vec![part("t.txt", "text/plain", "a\r\n")]), ContentLayout::Related).unwrap();
         assert_eq!(plain.stuffed.as_ptr(), plain.plain().as_ptr());
     }
 
     #[test]
     fn every_text_becomes_a_legal_mail() {
         for text in ["lone\nlf", "lone\rcr", "nul\0", "\u{feff}x", &"long ".repeat(500), "From x", ""] {
-            let body = render(&content(vec![part("t.txt", "text/plain", text.to_owned())])).unwrap();
+            let body =
+                render(&content(vec![part("t.txt", "text/plain", text.to_owned())]), ContentLayout::Related)
+                    .unwrap();
             assert!(body.plain().is_ascii(), "{text:?}");
             assert!(body.plain().split(|b| *b == b'\n').all(|line| line.len() <= 998), "{text:?}");
         }
@@ -319,7 +333,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_encoded_once_and_the_oldest_gives_way() {
-        let renderings = Renderings::new(50_000);
+        let renderings = Renderings::new(ContentLayout::Related, 50_000);
         let contents: Vec<_> =
             (0..4).map(|_| Arc::new(content(vec![part("a", "image/gif", vec![7; 15_000])]))).collect();
         let first = renderings.body(&contents[0]).await.unwrap();
@@ -336,7 +350,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_at_once_share_one_encoding() {
-        let renderings = Renderings::new(1 << 24);
+        let renderings = Renderings::new(ContentLayout::Related, 1 << 24);
         let large = Arc::new(content(vec![part("a", "image/gif", vec![7; LARGE])]));
         let all = futures_util::future::join_all((0..8).map(|_| renderings.body(&large))).await;
         let places: HashSet<_> = all.into_iter().map(|body| body.unwrap().plain().as_ptr()).collect();

@@ -212,7 +212,7 @@ mod tests {
     fn gateway(group: &str, system: &str) -> Mm4Settings {
         let mut settings = settings();
         settings.gateway.group = group.parse().unwrap();
-        settings.outbound.originator_address = system.into();
+        settings.dialect.originator_system = system.into();
         settings
     }
 

@@ -2,23 +2,23 @@
 
 use mmsgw_engine::{Outbound, Scales};
 
-use crate::config::Mm4Settings;
+use crate::config::{ContentLayout, Mm4Settings};
 use crate::render;
 use crate::translate::Translator;
 
 /// The scales of a gateway with these settings.
-pub struct Mm4Scales(Translator);
+pub struct Mm4Scales(Translator, ContentLayout);
 
 impl Mm4Scales {
     /// Scales by settings that have no faults; no file of theirs is read.
     pub fn new(settings: &Mm4Settings) -> Self {
-        Self(Translator::new(settings))
+        Self(Translator::new(settings), settings.dialect.content_layout)
     }
 }
 
 impl Scales for Mm4Scales {
     fn wire_octets(&self, outbound: &Outbound) -> u64 {
-        let Ok((entity, octets)) = render::measure(&outbound.content) else { return 0 };
+        let Ok((entity, octets)) = render::measure(&outbound.content, self.1) else { return 0 };
         // The heads differ by the number of the batch in their ids at most.
         let batches = self.0.batches(outbound);
         let head = batches

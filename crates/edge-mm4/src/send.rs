@@ -30,8 +30,8 @@ use crate::verdict::{self, Judge};
 /// One instance's way to a carrier that speaks MM4.
 pub struct Mm4Gateway {
     instance: InstanceId,
-    translator: Translator,
-    renderings: Renderings,
+    pub(crate) translator: Translator,
+    pub(crate) renderings: Renderings,
     pool: Arc<Pool>,
     judge: Judge,
     max_octets: Option<u64>,
@@ -79,7 +79,7 @@ impl Mm4Gateway {
         Ok(Self {
             instance,
             translator: Translator::new(settings),
-            renderings: Renderings::new(outbound.render_cache.as_usize()),
+            renderings: Renderings::new(settings.dialect.content_layout, outbound.render_cache.as_usize()),
             pool: Pool::start(dialer(outbound, endpoint)?, limits),
             judge: Judge { retry: settings.dialect.retry_statuses.clone() },
             max_octets: settings.content.max_message_octets.map(|size| size.0),
@@ -111,7 +111,7 @@ impl Mm4Gateway {
         self.judge.outcomes(&tried, &report.recipients, false, transaction)
     }
 
-    fn mail(&self, outbound: &Outbound, body: &Body, batch: &Batch<'_>) -> Result<Mail, Delivery> {
+    pub(crate) fn mail(&self, outbound: &Outbound, body: &Body, batch: &Batch<'_>) -> Result<Mail, Delivery> {
         let request = self.translator.request(outbound, batch);
         let head = request.write_head(&body.entity, &self.translator.options);
         let head = head.map_err(|error| verdict::unwritable(&error))?;

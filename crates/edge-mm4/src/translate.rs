@@ -36,6 +36,8 @@ pub(crate) struct Translator {
     fixed_recipients: Vec<String>,
     recipients_per_mail: usize,
     rs_delivery_report: Option<bool>,
+    state_defaults: bool,
+    forward_counter: Option<u32>,
     routing: mm4::Routing,
 }
 
@@ -82,6 +84,8 @@ impl Translator {
             fixed_recipients: outbound.recipient_address.clone(),
             recipients_per_mail: if dialect.one_recipient_per_mail { 1 } else { dialect.recipients_per_mail },
             rs_delivery_report: dialect.originator_rs_delivery_report,
+            state_defaults: dialect.state_defaults,
+            forward_counter: dialect.forward_counter,
             routing: mm4::Routing {
                 mmsip_address: stated(&features.mmsip_address),
                 forward_route: stated(&features.forward_route),
@@ -155,6 +159,10 @@ impl Translator {
             aux_applic_info: message.app_info.clone(),
         };
         req.routing = self.routing.clone();
+        req.forward_counter = self.forward_counter;
+        if self.state_defaults {
+            state_defaults(&mut req);
+        }
         req
     }
 
@@ -178,6 +186,22 @@ impl Translator {
             true => self.system.clone(),
             false => self.options.origin.envelope(&to_mm4(&message.origin), &self.local_domain),
         }
+    }
+}
+
+/// States what absent headers mean (TS 23.140 clause 8.4.4.1).
+fn state_defaults(req: &mut ForwardReq) {
+    req.message_class.get_or_insert(mm4::MessageClass::Personal);
+    req.priority.get_or_insert(mm4::Priority::Normal);
+    req.sender_visibility.get_or_insert(mm4::Visibility::Show);
+    let wishes = &mut req.wishes;
+    for wish in [
+        &mut wishes.delivery_report,
+        &mut wishes.originator_rs_delivery_report,
+        &mut wishes.read_reply,
+        &mut wishes.ack_request,
+    ] {
+        wish.get_or_insert(false);
     }
 }
 

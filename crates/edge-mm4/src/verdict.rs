@@ -126,7 +126,7 @@ fn answer(code: Code, reply: &Reply) -> Answer {
     let text: String =
         reply.text().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_TEXT).collect();
     let description = if text.trim().is_empty() { format!("the carrier said {status}") } else { text };
-    Answer { code, carrier_status: Some(status), description }
+    Answer { carrier_status: Some(status), ..Answer::own(code, description) }
 }
 
 fn unsendable(error: EnvelopeError) -> Delivery {
@@ -169,8 +169,8 @@ fn lost(error: &LinkError) -> Delivery {
 
 fn put_off(description: String, reply: Option<&Reply>, later: bool) -> Delivery {
     let carrier_status = reply.map(|reply| reply.code().to_string());
-    let description = description.chars().take(MAX_TEXT).collect();
-    let answer = Answer { code: Code::DEFERRED, carrier_status, description };
+    let description: String = description.chars().take(MAX_TEXT).collect();
+    let answer = Answer { carrier_status, ..Answer::own(Code::DEFERRED, description) };
     Delivery::Defer { answer, later, heard: false, pause: None }
 }
 

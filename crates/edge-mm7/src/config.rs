@@ -11,14 +11,17 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use mmsgw_domain::{ByteSize, Span};
-use mmsgw_engine::config::{ContentSection, FeaturesSection, GatewaySection};
-use mmsgw_mm7::Namespace;
-use mmsgw_mm7::version::{BASE, KNOWN};
+use mmsgw_engine::config::{
+    ContentSection, DialectFault, FeaturesSection, GatewaySection, OwnDialects, dialect_switches,
+};
 use mmsgw_net::{ClientTlsSettings, ServerTlsSettings};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+pub use crate::dialect::{
+    AmendForm, ContentLayout, Dialect, DialectSwitches, HttpStatuses, PartTransfer, PrefixStyle,
+};
 pub use check::SettingFault;
 
 pub use crate::digest::DigestAlgorithm;
@@ -27,29 +30,82 @@ use crate::heartbeat::Heartbeat;
 /// A commented gateway file that names every setting and states the defaults.
 pub const REFERENCE: &str = include_str!("gateway.default.toml");
 
-/// A whole gateway file.
+/// A whole gateway file, its dialect found and every switch settled.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Mm7File")]
 pub struct Mm7Settings {
     /// Which group this is and how hard it works; `vaspid` and `vasid` are stated in each request.
     pub gateway: GatewaySection,
     /// The way to the MMSC.
     pub outbound: Outbound,
     /// What the MMSC posts to us.
-    #[serde(default)]
     pub inbound: Inbound,
     /// How numbers are written.
-    #[serde(default)]
     pub addressing: Addressing,
     /// What is asked of the carrier, and what is answered to it.
-    #[serde(default)]
     pub features: FeaturesSection,
     /// What the carrier takes of content.
-    #[serde(default)]
     pub content: ContentSection,
     /// What this MMSC is particular about.
-    #[serde(default)]
     pub dialect: Dialect,
+}
+
+/// A gateway file as it stands.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mm7File {
+    gateway: GatewaySection,
+    outbound: Outbound,
+    #[serde(default)]
+    inbound: Inbound,
+    #[serde(default)]
+    addressing: AddressingSection,
+    #[serde(default)]
+    features: FeaturesSection,
+    #[serde(default)]
+    content: ContentSection,
+    #[serde(default)]
+    dialect: DialectSwitches,
+}
+
+impl Mm7File {
+    /// The settings: the dialect that the file picks, with what the file overrides.
+    ///
+    /// # Errors
+    /// There is no such dialect, or its file is not understood.
+    pub fn settle(self, own: &OwnDialects) -> Result<Mm7Settings, DialectFault> {
+        let Self { mut gateway, mut outbound, mut inbound, addressing, features, content, dialect } = self;
+        // Keys that are older than dialects have the last word.
+        let older = DialectSwitches {
+            version: gateway.version.take(),
+            soap_action: outbound.soap_action.take(),
+            ack_timeout: outbound.timeout.take(),
+            auth: outbound.auth.take().map(Some),
+            faults_with_200: inbound.faults_with_200.take(),
+            ..DialectSwitches::default()
+        };
+        let overrides = older.over(dialect);
+        let dialect = dialect_switches(gateway.dialect.as_deref(), overrides, own)?.settle();
+        gateway.version = Some(dialect.version.clone());
+        let prefix = |own: Option<String>| own.unwrap_or_else(|| dialect.number_prefix.clone());
+        let suffix = |own: Option<String>| own.unwrap_or_else(|| dialect.number_suffix.clone());
+        let addressing = Addressing {
+            dest_prefix: prefix(addressing.dest_prefix),
+            dest_suffix: suffix(addressing.dest_suffix),
+            origin_prefix: prefix(addressing.origin_prefix),
+            origin_suffix: suffix(addressing.origin_suffix),
+        };
+        Ok(Mm7Settings { gateway, outbound, inbound, addressing, features, content, dialect })
+    }
+}
+
+/// Knows the dialects that come with the gateway and no others.
+impl TryFrom<Mm7File> for Mm7Settings {
+    type Error = DialectFault;
+
+    fn try_from(file: Mm7File) -> Result<Self, DialectFault> {
+        file.settle(&OwnDialects::default())
+    }
 }
 
 /// Section `[outbound]`: the way to the MMSC.
@@ -70,12 +126,14 @@ pub struct Outbound {
     pub bearer_token: Option<SecretString>,
     /// File that holds the token.
     pub bearer_token_file: Option<PathBuf>,
-    /// How to authenticate; absent: with what is given, a token before a user name.
+    /// How to authenticate; absent: as the dialect says. Settling moves it there.
     pub auth: Option<AuthScheme>,
-    /// Value of SOAPAction, sent in quotes (SOAP 1.1 clause 6.1.1). Some MMSCs want the namespace.
-    pub soap_action: String,
-    /// Time for a whole exchange, from the connection to the last octet of the answer.
-    pub timeout: Span,
+    /// Value of SOAPAction, sent in quotes (SOAP 1.1 clause 6.1.1); absent: as the dialect says. Settling
+    /// moves it there.
+    pub soap_action: Option<String>,
+    /// Time for a whole exchange, from the connection to the last octet of the answer; absent: as the dialect
+    /// says. Settling moves it there.
+    pub timeout: Option<Span>,
     /// Time for look-up, TCP and TLS together.
     pub connect_timeout: Span,
     /// Most connections to the MMSC; absent: as many as the group's `window`.
@@ -99,8 +157,8 @@ impl Default for Outbound {
             bearer_token: None,
             bearer_token_file: None,
             auth: None,
-            soap_action: String::new(),
-            timeout: Span::secs(30),
+            soap_action: None,
+            timeout: None,
             connect_timeout: Span::secs(5),
             connections: None,
             content_cache: ByteSize(32 << 20),
@@ -120,6 +178,8 @@ pub enum AuthScheme {
     Basic,
     /// HTTP Bearer.
     Bearer,
+    /// Not in HTTP: user name and password are the VASPID, with a colon between.
+    Vaspid,
 }
 
 /// How a password is shown to us.
@@ -171,8 +231,9 @@ pub struct Inbound {
     pub path: Option<String>,
     /// Octets of the largest request taken.
     pub max_body: ByteSize,
-    /// Answer faults with HTTP status 200 where SOAP 1.1 clause 6.2 wants 500.
-    pub faults_with_200: bool,
+    /// Answer faults with HTTP status 200 where SOAP 1.1 clause 6.2 wants 500; absent: as the dialect says.
+    /// Settling moves it there.
+    pub faults_with_200: Option<bool>,
     /// Take SubmitReq from a peer that acts as value added service provider.
     pub accept_submit: bool,
     /// Delivery and read reports on messages that a peer submitted are posted to this URL. Our credentials
@@ -206,7 +267,7 @@ impl Default for Inbound {
             tls: None,
             path: None,
             max_body: ByteSize(10_000_000),
-            faults_with_200: false,
+            faults_with_200: None,
             accept_submit: false,
             report_url: None,
             service_code: None,
@@ -217,17 +278,30 @@ impl Default for Inbound {
     }
 }
 
-/// Section `[addressing]`: how numbers are written. Short codes and mail addresses stay as they are.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Section `[addressing]`: how numbers are written, where the dialect says it otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Addressing {
+pub struct AddressingSection {
     /// Put before the digits of a recipient unless they start so already; empty: digits alone.
-    pub dest_prefix: String,
+    pub dest_prefix: Option<String>,
     /// Put behind a recipient's number. With an `@` in it the whole is an RFC2822Address.
-    pub dest_suffix: String,
+    pub dest_suffix: Option<String>,
     /// Put before the digits of the origin unless they start so already; empty: digits alone.
-    pub origin_prefix: String,
+    pub origin_prefix: Option<String>,
     /// Put behind the origin's number.
+    pub origin_suffix: Option<String>,
+}
+
+/// How numbers are written, settled; see [`AddressingSection`]. Short codes and mail addresses stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addressing {
+    /// Before the digits of a recipient.
+    pub dest_prefix: String,
+    /// Behind a recipient's number.
+    pub dest_suffix: String,
+    /// Before the digits of the origin.
+    pub origin_prefix: String,
+    /// Behind the origin's number.
     pub origin_suffix: String,
 }
 
@@ -239,147 +313,6 @@ impl Default for Addressing {
             origin_prefix: "+".into(),
             origin_suffix: String::new(),
         }
-    }
-}
-
-/// Section `[dialect]`: what this MMSC is particular about.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Dialect {
-    /// Schema of the requests, such as `REL-6-MM7-1-4`, or a whole namespace; absent: as is usual with the
-    /// `version` in `[gateway]`.
-    pub namespace: Option<String>,
-    /// How elements get their namespace: `default` or `mm7`.
-    pub prefix_style: PrefixStyle,
-    /// SenderAddress as bare text, as MMSCs at the level of MM7 5.2.0 want it.
-    pub bare_sender: bool,
-    /// Transfer coding of the parts: `binary` or `base64`.
-    pub transfer: PartTransfer,
-    /// How the parts stand in the content: `nested`, `mixed` or `single`.
-    pub content_layout: ContentLayout,
-    /// Put `/TYPE=PLMN` behind every number.
-    pub number_type_suffix: bool,
-    /// ServiceCode of each message, for billing.
-    pub service_code: Option<String>,
-    /// State the LinkedID of messages that answer another one.
-    pub linked_id: bool,
-    /// State the time of submission (TimeStamp).
-    pub time_stamp: bool,
-    /// How a message is taken back: `standard` (CancelReq), `extended` (extendedCancelReq, Release 6) or
-    /// `none`.
-    pub cancel: AmendForm,
-    /// How a message is replaced: `standard` (ReplaceReq), `extended` (extendedReplaceReq, Release 6) or
-    /// `none`.
-    pub replace: AmendForm,
-    /// An answer of HTTP 2xx without a body means success.
-    pub empty_200_is_success: bool,
-    /// StatusCodes after which a message is tried again.
-    pub retry_statuses: Vec<u16>,
-    /// HTTP statuses of answers without SOAP after which a message is tried again: `429`, or `5xx` for a
-    /// whole class. 401, 403 and 407 are always tried again, as the operator can mend them.
-    pub retry_http: Vec<HttpStatuses>,
-}
-
-impl Default for Dialect {
-    fn default() -> Self {
-        Self {
-            namespace: None,
-            prefix_style: PrefixStyle::Default,
-            bare_sender: false,
-            transfer: PartTransfer::Binary,
-            content_layout: ContentLayout::Nested,
-            number_type_suffix: false,
-            service_code: None,
-            linked_id: true,
-            time_stamp: false,
-            cancel: AmendForm::Standard,
-            replace: AmendForm::Standard,
-            empty_200_is_success: false,
-            retry_statuses: vec![3000, 3510, 4000, 4006],
-            retry_http: vec![HttpStatuses::one(408), HttpStatuses::one(429), HttpStatuses::class(5)],
-        }
-    }
-}
-
-/// How elements get their namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PrefixStyle {
-    /// A default namespace, no prefixes.
-    Default,
-    /// Prefix `mm7`.
-    Mm7,
-}
-
-/// With which request a message is taken back or replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AmendForm {
-    /// The ordinary one, by MessageID.
-    Standard,
-    /// The extended one of Release 6, for messages that may be on the terminal already. The MessageID
-    /// stands for the CancelID or ReplaceID, as a SubmitRsp gives no other id.
-    Extended,
-    /// The MMSC has none.
-    None,
-}
-
-/// Transfer coding of parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PartTransfer {
-    /// Octets as they are.
-    Binary,
-    /// Base64, a third longer.
-    Base64,
-}
-
-/// How the parts stand in the content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ContentLayout {
-    /// multipart/related where a presentation comes first, else multipart/mixed.
-    Nested,
-    /// Always multipart/mixed.
-    Mixed,
-    /// A part that is alone stands without a multipart; more of them as in `nested`.
-    Single,
-}
-
-/// An HTTP status or a class of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct HttpStatuses {
-    first: u16,
-    last: u16,
-}
-
-impl HttpStatuses {
-    const fn one(status: u16) -> Self {
-        Self { first: status, last: status }
-    }
-
-    const fn class(digit: u16) -> Self {
-        Self { first: digit * 100, last: digit * 100 + 99 }
-    }
-
-    /// Whether `status` is meant.
-    pub fn contains(self, status: u16) -> bool {
-        (self.first..=self.last).contains(&status)
-    }
-}
-
-impl TryFrom<String> for HttpStatuses {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let bad = || format!("`{text}` is no HTTP status: write one as in `429`, or a class as in `5xx`");
-        let (digits, make): (&str, fn(u16) -> Self) = match text.strip_suffix("xx") {
-            Some(digit) => (digit, Self::class),
-            None => (&text, Self::one),
-        };
-        let made = make(digits.parse::<u16>().ok().filter(|n| *n < 600).ok_or_else(bad)?);
-        if (300..600).contains(&made.first) { Ok(made) } else { Err(bad()) }
     }
 }
 
@@ -400,23 +333,6 @@ pub struct SecretError {
 pub(crate) enum Credential {
     Basic { username: String, password: SecretString },
     Bearer(SecretString),
-}
-
-impl Mm7Settings {
-    /// The namespace of the requests.
-    pub(crate) fn namespace(&self) -> Namespace {
-        match self.dialect.namespace.as_deref().filter(|name| !name.is_empty()) {
-            Some(name) => Namespace::from_uri(name).unwrap_or_else(|| Namespace::named(name)),
-            None => usual_namespace(&self.gateway.version),
-        }
-    }
-}
-
-/// The namespace usual with a version; for versions that no schema has, the last one of their release.
-fn usual_namespace(version: &str) -> Namespace {
-    let known = KNOWN.iter().find(|(_, usual)| *usual == version).map(|(schema, _)| *schema);
-    let last = if version.starts_with("5.") { "REL-5-MM7-1-5" } else { "REL-6-MM7-1-4" };
-    Namespace::from_uri(&format!("{BASE}{}", known.unwrap_or(last))).unwrap_or_default()
 }
 
 impl Mm7Settings {
@@ -461,11 +377,11 @@ impl Outbound {
         Ok(url)
     }
 
-    /// What to show to the MMSC.
+    /// What to show to the MMSC by HTTP.
     ///
     /// # Errors
     /// A file cannot be read.
-    pub(crate) fn credential(&self) -> Result<Option<Credential>, SecretError> {
+    pub(crate) fn credential(&self, scheme: Option<AuthScheme>) -> Result<Option<Credential>, SecretError> {
         let token = || {
             let token = secret("outbound.bearer_token_file", &self.bearer_token, &self.bearer_token_file)?;
             Ok(token.map(Credential::Bearer))
@@ -478,11 +394,29 @@ impl Outbound {
                 .zip(password)
                 .map(|(username, password)| Credential::Basic { username, password }))
         };
-        match self.auth {
-            Some(AuthScheme::None) => Ok(None),
+        match scheme {
+            Some(AuthScheme::None | AuthScheme::Vaspid) => Ok(None),
             Some(AuthScheme::Basic) => basic(),
             Some(AuthScheme::Bearer) => token(),
             None => Ok(token()?.or(basic()?)),
+        }
+    }
+}
+
+impl Mm7Settings {
+    /// The VASPID stated in each request.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn stated_vaspid(&self) -> Result<Option<String>, SecretError> {
+        if self.dialect.auth != Some(AuthScheme::Vaspid) {
+            return Ok(self.gateway.vaspid.clone().filter(|id| !id.is_empty()));
+        }
+        match self.outbound.credential(Some(AuthScheme::Basic))? {
+            Some(Credential::Basic { username, password }) => {
+                Ok(Some(format!("{username}:{}", password.expose_secret())))
+            }
+            _ => Ok(None),
         }
     }
 }
@@ -564,6 +498,8 @@ const MAX_SECRET: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests {
+    use mmsgw_mm7::version::BASE;
+
     use super::*;
 
     fn parse(text: &str) -> Mm7Settings {
@@ -595,10 +531,10 @@ mod tests {
             "outbound" => toml::from_str::<Outbound>("unknown-key = 1").err(),
             "outbound.tls" => toml::from_str::<ClientTlsSettings>("unknown-key = 1").err(),
             "inbound" => toml::from_str::<Inbound>("unknown-key = 1").err(),
-            "addressing" => toml::from_str::<Addressing>("unknown-key = 1").err(),
+            "addressing" => toml::from_str::<AddressingSection>("unknown-key = 1").err(),
             "features" => toml::from_str::<FeaturesSection>("unknown-key = 1").err(),
             "content" => toml::from_str::<ContentSection>("unknown-key = 1").err(),
-            _ => toml::from_str::<Dialect>("unknown-key = 1").err(),
+            _ => toml::from_str::<DialectSwitches>("unknown-key = 1").err(),
         };
         let text = error.unwrap().message().to_owned();
         text.split('`').skip(3).step_by(2).map(str::to_owned).collect()
@@ -690,7 +626,11 @@ mod tests {
     #[test]
     fn the_namespace_follows_the_version_unless_it_is_named() {
         let namespace = |version: &str, dialect: &str| {
-            parse(&format!("{}{dialect}", LEAST.replace("6.8.0", version))).namespace().schema().to_owned()
+            parse(&format!("{}{dialect}", LEAST.replace("6.8.0", version)))
+                .dialect
+                .namespace()
+                .schema()
+                .to_owned()
         };
         assert_eq!(namespace("6.8.0", ""), "REL-6-MM7-1-4");
         assert_eq!(namespace("5.3.0", ""), "REL-5-MM7-1-1");
@@ -716,13 +656,13 @@ mod tests {
         std::fs::write(&file, "s3cret\r\n").unwrap();
         let text = format!("{LEAST}bearer_token_file = '{}'\n", file.display());
         let settings = parse(&text);
-        let Some(Credential::Bearer(token)) = settings.outbound.credential().unwrap() else { panic!() };
+        let Some(Credential::Bearer(token)) = settings.outbound.credential(None).unwrap() else { panic!() };
         assert_eq!(token.expose_secret(), "s3cret");
         let shown = parse(&format!("{LEAST}username = 'u'\npassword = 's3cret'\n"));
-        assert!(!format!("{shown:?} {:?}", shown.outbound.credential()).contains("s3cret"));
+        assert!(!format!("{shown:?} {:?}", shown.outbound.credential(None)).contains("s3cret"));
         std::fs::write(&file, "\n").unwrap();
-        assert!(settings.outbound.credential().unwrap_err().to_string().contains("is empty"));
+        assert!(settings.outbound.credential(None).unwrap_err().to_string().contains("is empty"));
         std::fs::remove_file(&file).unwrap();
-        assert!(settings.outbound.credential().is_err());
+        assert!(settings.outbound.credential(None).is_err());
     }
 }

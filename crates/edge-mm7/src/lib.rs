@@ -6,29 +6,36 @@
 //!
 //! Where to look: `translate` is the one place where words of the domain become words of MM7 and back;
 //! `render` keeps rendered content for the messages that share it; `scales` tells how
-//! large a request will be; `verdict` is the one table that says
+//! large a request will be; `split` makes several requests of one message; `verdict` is the one table that says
 //! what an answer means; `tell` reports to a peer on its messages, `amend` takes
 //! back or replaces ours; `auth` says who may post to us, `digest`
-//! is the one scheme of it that remembers something. Settings of a gateway file are in [`config`].
+//! is the one scheme of it that remembers something. Settings of a gateway file are in [`config`], the switches
+//! of MMSCs' dialects in [`dialect`].
 //! Nothing here knows the store, retries by itself, or decides when a message is sent.
 
 mod amend;
 mod auth;
 pub mod config;
+pub mod dialect;
 mod digest;
 mod heartbeat;
+mod parse;
 mod receive;
 mod render;
 mod scales;
 mod send;
+mod split;
 mod tell;
 #[cfg(test)]
 mod testing;
 mod translate;
 mod verdict;
 
-pub use config::{Mm7Settings, SecretError, SettingFault};
+pub use config::{Mm7File, Mm7Settings, SecretError, SettingFault};
 pub use heartbeat::{Heartbeat, HeartbeatError};
+pub use mmsgw_mime::reading::Reading;
+pub use parse::parse;
 pub use receive::{Receiver, router};
 pub use scales::Mm7Scales;
 pub use send::{GatewayError, Mm7Gateway};
+pub use split::Preview;

@@ -57,7 +57,7 @@ impl Receiver {
             limits: limits(inbound.max_body),
             vaspid: settings.gateway.vaspid.clone().filter(|_| inbound.check_vaspid),
             relay_server_id: inbound.relay_server_id.clone(),
-            faults_with_200: inbound.faults_with_200,
+            faults_with_200: settings.dialect.faults_with_200,
             accepts_submit: inbound.accept_submit,
             service_code: inbound.service_code.clone().filter(|code| !code.is_empty()),
         })

@@ -27,6 +27,17 @@ pub(crate) struct Renderer {
     shelf: Mutex<Shelf>,
 }
 
+/// Content as it goes out.
+#[derive(Debug, Clone)]
+pub(crate) struct Rendered {
+    /// All of it.
+    pub(crate) entity: Entity,
+    /// What tells its parts apart, where they are to stand beside the envelope.
+    pub(crate) flat: Option<String>,
+    /// What the envelope calls it: the Content-ID of the whole, or of its first part where it is flat.
+    pub(crate) content_id: String,
+}
+
 /// Why content cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RenderError {
@@ -44,7 +55,7 @@ struct Shelf {
 }
 
 struct Slot {
-    cell: Arc<OnceCell<Arc<Entity>>>,
+    cell: Arc<OnceCell<Arc<Rendered>>>,
     weight: usize,
     used: u64,
 }
@@ -60,7 +71,7 @@ impl Renderer {
     }
 
     /// The content as one body; none where there are no parts.
-    pub(crate) async fn content(&self, content: &Content) -> Result<Option<Arc<Entity>>, RenderError> {
+    pub(crate) async fn content(&self, content: &Content) -> Result<Option<Arc<Rendered>>, RenderError> {
         if content.bodies.is_empty() {
             return Ok(None);
         }
@@ -70,25 +81,35 @@ impl Renderer {
         let id = content.id();
         let cell = self.cell(id);
         let rendered = cell.get_or_try_init(async || self.render(content).map(Arc::new)).await;
-        self.settle(id, rendered.as_ref().map_or(0, |entity| entity.body.len()) + SLOT_OCTETS);
-        rendered.map(|entity| Some(Arc::clone(entity)))
+        self.settle(id, rendered.as_ref().map_or(0, |made| made.entity.body.len()) + SLOT_OCTETS);
+        rendered.map(|made| Some(Arc::clone(made)))
     }
 
-    fn render(&self, content: &Content) -> Result<Entity, RenderError> {
+    fn render(&self, content: &Content) -> Result<Rendered, RenderError> {
         let (leaves, layout) = self.laid_out(content)?;
         let boundary = boundary_for(&leaves, &content.revision().to_string());
-        Ok(presentable(entity(&leaves, layout, self.transfer, &boundary)?))
+        let entity = presentable(entity(&leaves, layout, self.transfer, &boundary)?);
+        Ok(self.named(entity, boundary, leaves))
+    }
+
+    /// What the envelope calls the content, and how it stands beside it.
+    fn named(&self, entity: Entity, boundary: String, leaves: Vec<Leaf>) -> Rendered {
+        let (flat, content_id) = match (self.layout, leaves.into_iter().next()) {
+            (ContentLayout::Flat, Some(first)) => (Some(boundary), first.content_id),
+            _ => (None, CONTENT_ID.to_owned()),
+        };
+        Rendered { entity, flat, content_id }
     }
 
     /// The header values of the content and its octets, without encoding it; none where there are no parts.
-    pub(crate) fn measure(&self, content: &Content) -> Result<Option<(Entity, u64)>, RenderError> {
+    pub(crate) fn measure(&self, content: &Content) -> Result<Option<(Rendered, u64)>, RenderError> {
         if content.bodies.is_empty() {
             return Ok(None);
         }
         let (leaves, layout) = self.laid_out(content)?;
         let boundary = boundary_for(&[], &content.revision().to_string());
         let (hollow, octets) = measure(&leaves, layout, self.transfer, &boundary)?;
-        Ok(Some((presentable(hollow), octets)))
+        Ok(Some((self.named(presentable(hollow), boundary, leaves), octets)))
     }
 
     /// The most octets of a medium that are no more than `wire` octets once encoded.
@@ -103,18 +124,22 @@ impl Renderer {
     /// The parts, and how they stand together.
     fn laid_out(&self, content: &Content) -> Result<(Vec<Leaf>, Layout), RenderError> {
         let leaves = leaves(content)?;
+        let related = |first: &Leaf| {
+            let root_type = first.media_type.essence().to_owned();
+            Layout::Related { start: first.content_id.clone(), root_type }
+        };
         let layout = match (self.layout, leaves.as_slice()) {
             (ContentLayout::Single, [_]) => Layout::Single,
             (ContentLayout::Nested | ContentLayout::Single, [first, ..]) if first.media_type.is_smil() => {
-                let root_type = first.media_type.essence().to_owned();
-                Layout::Related { start: first.content_id.clone(), root_type }
+                related(first)
             }
+            (ContentLayout::Related, [first, ..]) => related(first),
             _ => Layout::Mixed,
         };
         Ok((leaves, layout))
     }
 
-    fn cell(&self, id: ContentId) -> Arc<OnceCell<Arc<Entity>>> {
+    fn cell(&self, id: ContentId) -> Arc<OnceCell<Arc<Rendered>>> {
         let mut shelf = self.shelf.lock();
         shelf.clock += 1;
         let used = shelf.clock;
@@ -197,7 +222,7 @@ mod tests {
 
     async fn rendered(dialect: &str, parts: &[(&str, &str, &[u8])]) -> Entity {
         let content = testing::content(parts);
-        Entity::clone(&renderer(dialect, 1 << 20).content(&content).await.unwrap().unwrap())
+        renderer(dialect, 1 << 20).content(&content).await.unwrap().unwrap().entity.clone()
     }
 
     const SMIL: (&str, &str, &[u8]) = ("s.smil", "application/smil", b"<smil/>");
@@ -236,6 +261,18 @@ mod tests {
         assert_eq!((single.content_location, &single.body[..]), (None, JPEG.2));
         let two = rendered("[dialect]\ncontent_layout = 'single'\n", &[SMIL, JPEG]).await;
         assert!(two.content_type.starts_with("multipart/related"));
+        let related = rendered("[dialect]\ncontent_layout = 'related'\n", &[JPEG]).await;
+        assert!(related.content_type.starts_with("multipart/related; type=\"image/jpeg\""));
+    }
+
+    #[tokio::test]
+    async fn flat_parts_are_known_by_the_first_of_them() {
+        let content = testing::content(&[SMIL, JPEG]);
+        let flat =
+            renderer("[dialect]\ncontent_layout = 'flat'\n", 0).content(&content).await.unwrap().unwrap();
+        let boundary = flat.flat.clone().unwrap();
+        assert_eq!(flat.content_id, "s.smil");
+        assert!(flat.entity.body.starts_with(format!("--{boundary}\r\n").as_bytes()));
     }
 
     #[tokio::test]

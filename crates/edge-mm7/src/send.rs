@@ -17,7 +17,7 @@ use mmsgw_domain::{AnswerJob, Code, InstanceId, IntakeJob, Timestamp};
 use mmsgw_engine::{
     Amendment, Answer, Content, Delivery, Gateway, Incoming, Outbound, OutboundReport, Unreadable, Verdict,
 };
-use mmsgw_mm7::{self as mm7, Packaged, Prefixes, WriteOptions};
+use mmsgw_mm7::{self as mm7, Charset, Packaged, Prefixes, WriteOptions};
 use mmsgw_net::{ClientError, HttpClient, HttpSettings, read_limited};
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
@@ -26,7 +26,8 @@ use url::Url;
 use crate::config::{Credential, Dialect, Mm7Settings, PrefixStyle, SecretError, SettingFault};
 use crate::heartbeat::Heartbeat;
 use crate::receive::limits;
-use crate::render::{CONTENT_ID, RenderError, Renderer};
+use crate::render::{RenderError, Rendered, Renderer};
+use crate::split::Splitter;
 use crate::translate::Translator;
 use crate::verdict::{Heard, HttpAnswer, Judge};
 
@@ -38,11 +39,14 @@ pub struct Mm7Gateway {
     client: HttpClient,
     soap_action: HeaderValue,
     heartbeat: Option<Heartbeat>,
+    extra_headers: HeaderMap,
+    pub(crate) charset: Charset,
     timeout: Duration,
     connections: Semaphore,
     pub(crate) options: WriteOptions,
     pub(crate) translator: Translator,
     renderer: Renderer,
+    pub(crate) splitter: Splitter,
     pub(crate) judge: Judge,
     limits: mm7::Limits,
 }
@@ -86,21 +90,22 @@ impl Mm7Gateway {
     /// [`GatewayError`], naming the setting.
     pub fn new(settings: &Mm7Settings, instance: InstanceId) -> Result<Self, GatewayError> {
         settings.check().map_err(GatewayError::Settings)?;
-        let outbound = &settings.outbound;
+        let (outbound, dialect) = (&settings.outbound, &settings.dialect);
         let connections =
             outbound.connections.unwrap_or(settings.gateway.window).clamp(1, Semaphore::MAX_PERMITS);
         let client = HttpClient::new(&HttpSettings {
             connect_timeout: outbound.connect_timeout.0,
-            total_timeout: outbound.timeout.0,
+            total_timeout: dialect.ack_timeout.0,
             pool_max_idle: connections,
             tls: outbound.tls.clone(),
             ..HttpSettings::default()
         })?;
-        let translator = Translator::new(settings);
+        let translator = Translator::new(settings).stating(settings.stated_vaspid()?);
         let fault = |fault| GatewayError::Settings(vec![fault]);
         let action =
             |_| fault(SettingFault { key: "outbound.soap_action", why: "cannot stand in a header".into() });
-        let mmsc = Way { url: outbound.url().map_err(fault)?, credential: outbound.credential()? };
+        let mmsc =
+            Way { url: outbound.url().map_err(fault)?, credential: outbound.credential(dialect.auth)? };
         Ok(Self {
             instance,
             reports: settings.report_way().map_err(fault)?.map(|(url, is_same_place)| Way {
@@ -109,13 +114,16 @@ impl Mm7Gateway {
             }),
             mmsc,
             client,
-            soap_action: HeaderValue::try_from(format!("\"{}\"", outbound.soap_action)).map_err(action)?,
+            soap_action: HeaderValue::try_from(format!("\"{}\"", dialect.soap_action())).map_err(action)?,
             heartbeat: outbound.heartbeat.clone(),
-            timeout: outbound.timeout.0,
+            extra_headers: extra_headers(dialect),
+            charset: dialect.charset(),
+            timeout: dialect.ack_timeout.0,
             connections: Semaphore::new(connections),
-            options: options(&settings.dialect),
-            renderer: Renderer::new(&settings.dialect, outbound.content_cache.as_usize()),
-            judge: Judge::new(&settings.dialect, translator.numbering.clone()),
+            options: options(dialect),
+            renderer: Renderer::new(dialect, outbound.content_cache.as_usize()),
+            splitter: Splitter::new(dialect.max_recipients),
+            judge: Judge::new(dialect, translator.numbering.clone()),
             translator,
             limits: limits(settings.inbound.max_body),
         })
@@ -132,14 +140,12 @@ impl Mm7Gateway {
             Some(content) => self.renderer.content(content).await?,
             None => None,
         };
-        let Some(message) = request(rendered.is_some().then_some(CONTENT_ID)) else { return Ok(None) };
-        let envelope = mm7::write_envelope(&message, &self.options)?;
+        let content_id = rendered.as_ref().map(|rendered| rendered.content_id.as_str());
+        let Some(message) = request(content_id) else { return Ok(None) };
+        let envelope = self.charset.encode(mm7::write_envelope(&message, &self.options)?);
         Ok(Some(match (rendered, content) {
-            (Some(rendered), Some(content)) => {
-                let boundary = format!("mm7-{}", content.revision());
-                mm7::package(&envelope, &rendered, CONTENT_ID, &boundary)?
-            }
-            _ => Packaged::bare(envelope),
+            (Some(rendered), Some(content)) => enclose((&envelope, self.charset), &rendered, content)?,
+            _ => Packaged::bare(envelope, self.charset),
         }))
     }
 
@@ -148,20 +154,27 @@ impl Mm7Gateway {
         let Ok(_turn) = self.connections.acquire().await else {
             return Heard::Nothing("the gateway is closed".into());
         };
-        let begun = match self.client.request(Method::POST, way.url.clone()) {
-            Ok(begun) => begun,
-            Err(refusal) => return Heard::Nothing(refusal.to_string()),
+        let request = match self.request(way, packaged) {
+            Ok(request) => request,
+            Err(why) => return Heard::Nothing(why),
         };
-        let request = way
-            .show_credential(begun)
-            .header(SOAP_ACTION, self.soap_action.clone())
-            .header(CONTENT_TYPE, &packaged.content_type)
-            .header(CONTENT_LENGTH, packaged.content_length())
-            .body(reqwest::Body::wrap(Pieces::of(packaged)));
         match request.send().await {
             Ok(response) => self.hear(response, now).await,
             Err(error) => Heard::Nothing(self.reason(&error)),
         }
+    }
+
+    /// The POST of a body.
+    pub(crate) fn request(&self, way: &Way, packaged: Packaged) -> Result<reqwest::RequestBuilder, String> {
+        let begun =
+            self.client.request(Method::POST, way.url.clone()).map_err(|refusal| refusal.to_string())?;
+        Ok(way
+            .show_credential(begun)
+            .header(SOAP_ACTION, self.soap_action.clone())
+            .headers(self.extra_headers.clone())
+            .header(CONTENT_TYPE, &packaged.content_type)
+            .header(CONTENT_LENGTH, packaged.content_length())
+            .body(reqwest::Body::wrap(Pieces::of(packaged))))
     }
 
     async fn hear(&self, response: reqwest::Response, now: Timestamp) -> Heard {
@@ -209,15 +222,7 @@ impl Gateway for Mm7Gateway {
     }
 
     async fn send(&self, outbound: &Outbound) -> Verdict {
-        let request = |id: Option<&str>| Some(self.translator.submit(outbound, id));
-        match self.package(Some(&outbound.content), request).await {
-            Ok(Some(packaged)) => {
-                let heard = self.exchange(&self.mmsc, packaged, outbound.now).await;
-                self.judge.verdict(outbound, heard)
-            }
-            Ok(None) => Verdict { outcomes: Vec::new() },
-            Err(error) => Verdict::all(unwritable(&error)),
-        }
+        self.submit(outbound).await
     }
 
     fn read(&self, intake: &IntakeJob) -> Result<Incoming, Unreadable> {
@@ -236,6 +241,21 @@ impl Gateway for Mm7Gateway {
 
     async fn amend(&self, amendment: &Amendment) -> Verdict {
         self.change(amendment).await
+    }
+}
+
+/// An envelope and its content as one body.
+pub(crate) fn enclose(
+    envelope: (&[u8], Charset),
+    rendered: &Rendered,
+    content: &Content,
+) -> Result<Packaged, mm7::WriteError> {
+    match &rendered.flat {
+        Some(boundary) => mm7::package_flat(envelope, &rendered.entity, boundary),
+        None => {
+            let boundary = format!("mm7-{}", content.revision());
+            mm7::package(envelope, &rendered.entity, &rendered.content_id, &boundary)
+        }
     }
 }
 
@@ -294,6 +314,14 @@ impl Body for Pieces {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.rest.as_slice().iter().map(|piece| piece.len() as u64).sum())
     }
+}
+
+/// What the MMSC wants besides; the check has seen that they are headers.
+fn extra_headers(dialect: &Dialect) -> HeaderMap {
+    let header = |(name, value): (&String, &String)| {
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?))
+    };
+    dialect.extra_headers.iter().filter_map(header).collect()
 }
 
 /// Retry-After (RFC 9110 clause 10.2.3): seconds or a date.

@@ -44,10 +44,10 @@ impl Mm7Gateway {
         };
         let Some(request) = self.translator.report(report, ids, recipient) else { return told_already() };
         let envelope = match mm7::write_envelope(&request, &self.options) {
-            Ok(envelope) => envelope,
+            Ok(envelope) => self.charset.encode(envelope),
             Err(error) => return never(&format!("the report cannot be written as MM7: {error}")),
         };
-        let heard = self.exchange(way, Packaged::bare(envelope), report.now).await;
+        let heard = self.exchange(way, Packaged::bare(envelope, self.charset), report.now).await;
         let asked =
             Asked { message: report.message.id, transaction_id: &request.transaction_id, recipients: &[] };
         let mut outcomes = self.judge.verdict(asked, heard).outcomes;

@@ -62,6 +62,10 @@ fn template_content(parts: Vec<Part>) -> TemplateContent {
         can_redistribute: None,
         defaults: mmsgw_domain::Variables::new(),
         personal: false,
+        reply_charging: None,
+        reply_charging_size: None,
+        reply_deadline: None,
+        delivery_conditions: None,
         subject: None,
         parts,
     }
@@ -119,6 +123,9 @@ pub(crate) fn outbound(to: &[&str]) -> Outbound {
         handling_app: None,
         reply_to_app: None,
         app_info: None,
+        service_code: None,
+        forward_counter: None,
+        previously_sent: Vec::new(),
         rounds: 0,
         events: Vec::new(),
         version: 0,
@@ -148,6 +155,7 @@ pub(crate) fn outbound_with_everything() -> Outbound {
     message.handling_app = Some("app".into());
     message.reply_to_app = Some("reply".into());
     message.app_info = Some("aux".into());
+    message.service_code = Some("silver".into());
     let smil: &[u8] = b"<smil><body><par><img src=\"cid:a.jpg\"/></par></body></smil>";
     let octets: Vec<u8> = (0..50_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()).collect();
     let mut content = content(&[("s.smil", "application/smil", smil), ("a.jpg", "image/jpeg", &octets)]);
@@ -161,6 +169,10 @@ pub(crate) fn outbound_with_everything() -> Outbound {
     template.drm = Some(true);
     template.content_adaptation = Some(false);
     template.can_redistribute = Some(false);
+    template.reply_charging = Some(true);
+    template.reply_charging_size = Some(30_000);
+    template.reply_deadline = Some(Timestamp::from_secs(1_700_086_400));
+    template.delivery_conditions = Some(vec![1, 7]);
     template.subject = Some("Fish & chips".into());
     outbound.content = Arc::new(content);
     outbound

@@ -20,7 +20,7 @@ use mmsgw_mm7::{
     self as mm7, ContentReference, Interval, MmStatus, Namespace, Pdu, ReadStatus, SubmitReq, When,
 };
 
-use crate::config::{Addressing, AmendForm, Mm7Settings};
+use crate::config::{Addressing, AmendForm, Dialect, Mm7Settings};
 
 pub(crate) use message::message_id;
 
@@ -41,33 +41,44 @@ pub(crate) struct Translator {
 
 impl Translator {
     pub(crate) fn new(settings: &Mm7Settings) -> Self {
-        let some = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Self {
             group: settings.gateway.group.clone(),
-            vaspid: some(&settings.gateway.vaspid),
-            vasid: some(&settings.gateway.vasid),
-            namespace: settings.namespace(),
-            version: settings.gateway.version.clone(),
+            vaspid: settings.gateway.vaspid.as_ref().and_then(some),
+            vasid: settings.gateway.vasid.as_ref().and_then(some),
+            namespace: settings.dialect.namespace(),
+            version: settings.dialect.version.clone(),
             service_code: some(&settings.dialect.service_code),
             linked_id: settings.dialect.linked_id,
             time_stamp: settings.dialect.time_stamp,
             cancel: settings.dialect.cancel,
             replace: settings.dialect.replace,
-            numbering: Numbering::new(&settings.addressing, settings.dialect.number_type_suffix),
+            numbering: Numbering::new(&settings.addressing, &settings.dialect),
         }
     }
 
-    /// The request for a message; `content_id` names the part with its content, where it has any.
-    pub(crate) fn submit(&self, outbound: &Outbound, content_id: Option<&str>) -> mm7::Message {
+    /// The same with this VASPID in each request.
+    pub(crate) fn stating(self, vaspid: Option<String>) -> Self {
+        Self { vaspid, ..self }
+    }
+
+    /// The request for a message to some of its numbers; `content_id` names the part with its content, where it
+    /// has any.
+    pub(crate) fn submit(
+        &self,
+        outbound: &Outbound,
+        (recipients, transaction_id): (&[Recipient], &str),
+        content_id: Option<&str>,
+    ) -> mm7::Message {
         let (message, template) = (&*outbound.message, &outbound.content.template.content);
         let request = SubmitReq {
             sender: self.sender(message),
-            recipients: self.recipients(&outbound.recipients),
-            service_code: self.service_code.clone(),
+            recipients: self.recipients(recipients),
+            service_code: self.billing(message),
             linked_id: message.linked_id.clone().filter(|_| self.linked_id),
             message_class: template.message_class.map(message_class),
             time_stamp: self.time_stamp.then(|| seconds(outbound.now)),
-            reply_charging: None,
+            reply_charging: reply_charging(template),
             earliest_delivery_time: template.earliest_delivery.map(|at| When::At(seconds(at))),
             expiry_date: expiry(template, message, outbound.now),
             delivery_report: message.dr_requested,
@@ -77,13 +88,13 @@ impl Translator {
             charged_party: template.charged_party.map(charged_party),
             charged_party_id: template.charged_party_id.clone().filter(|id| !id.is_empty()),
             distribution_indicator: template.can_redistribute,
-            delivery_condition: Vec::new(),
+            delivery_condition: template.delivery_conditions.clone().unwrap_or_default(),
             application: application(message),
             content_class: template.content_class.map(|class| mm7::ContentClass::from(class.name())),
             drm_content: template.drm,
             content: content_reference(template, content_id),
         };
-        self.request(&outbound.transaction_id, Pdu::SubmitReq(Box::new(request)))
+        self.request(transaction_id, Pdu::SubmitReq(Box::new(request)))
     }
 
     /// A request of ours in the namespace and version of this MMSC.
@@ -94,6 +105,11 @@ impl Translator {
             version: self.version.clone(),
             pdu,
         }
+    }
+
+    /// The billing code of a message, else that of the gateway.
+    fn billing(&self, message: &Message) -> Option<String> {
+        message.service_code.clone().or_else(|| self.service_code.clone())
     }
 
     fn sender(&self, message: &Message) -> mm7::SenderIdentification {
@@ -239,6 +255,13 @@ fn seconds(at: Timestamp) -> jiff::Timestamp {
     Timestamp::from_secs(at.as_secs()).to_jiff()
 }
 
+fn reply_charging(template: &TemplateContent) -> Option<mm7::ReplyCharging> {
+    template.reply_charging.unwrap_or(false).then(|| mm7::ReplyCharging {
+        size: template.reply_charging_size,
+        deadline: template.reply_deadline.map(|at| When::At(seconds(at))),
+    })
+}
+
 fn application(message: &Message) -> mm7::Application {
     mm7::Application {
         applic_id: message.handling_app.clone(),
@@ -296,11 +319,16 @@ fn as_stated(address: &Address) -> mm7::Address {
 pub(crate) struct Numbering {
     addressing: Addressing,
     type_suffix: bool,
+    short_code_suffix: bool,
 }
 
 impl Numbering {
-    pub(crate) fn new(addressing: &Addressing, type_suffix: bool) -> Self {
-        Self { addressing: addressing.clone(), type_suffix }
+    pub(crate) fn new(addressing: &Addressing, dialect: &Dialect) -> Self {
+        Self {
+            addressing: addressing.clone(),
+            type_suffix: dialect.number_type_suffix,
+            short_code_suffix: dialect.short_code_type_suffix,
+        }
     }
 
     fn origin(&self, address: &Address) -> mm7::Address {
@@ -314,9 +342,12 @@ impl Numbering {
     fn write(&self, address: &Address, prefix: &str, suffix: &str) -> mm7::Address {
         match address.kind() {
             AddressKind::Mail | AddressKind::Other => as_stated(address),
-            AddressKind::ShortCode => mm7::Address::short_code(address.bare()),
+            AddressKind::ShortCode => {
+                let number_type = if self.short_code_suffix { PLMN } else { "" };
+                mm7::Address::short_code(format!("{}{number_type}", address.bare()))
+            }
             AddressKind::Number => {
-                let number_type = if self.type_suffix { "/TYPE=PLMN" } else { "" };
+                let number_type = if self.type_suffix { PLMN } else { "" };
                 let text = format!("{}{number_type}{suffix}", prefixed(address, prefix));
                 let kind = match text.contains('@') {
                     true => mm7::AddressKind::Rfc2822,
@@ -363,6 +394,9 @@ impl Numbering {
     }
 }
 
+/// The type of a number in the form of a mail address.
+const PLMN: &str = "/TYPE=PLMN";
+
 /// Digits behind the prefix, which is not put twice. A number given with a plus sign is complete, so that of
 /// a prefix with a plus sign only that sign is put.
 fn prefixed(address: &Address, prefix: &str) -> String {
@@ -382,10 +416,15 @@ mod tests {
     use super::*;
     use crate::testing::{self, settings};
 
+    fn submitted(sections: &str, outbound: &Outbound, content_id: Option<&str>) -> mm7::Message {
+        let to = (outbound.recipients.as_slice(), outbound.transaction_id.as_str());
+        Translator::new(&settings(sections)).submit(outbound, to, content_id)
+    }
+
     fn numbering(prefix: &str, suffix: &str) -> Numbering {
         let addressing =
             Addressing { dest_prefix: prefix.into(), dest_suffix: suffix.into(), ..Addressing::default() };
-        Numbering::new(&addressing, false)
+        Numbering::new(&addressing, &Dialect::default())
     }
 
     fn written(number: &str, prefix: &str, suffix: &str) -> (&'static str, String) {
@@ -414,8 +453,11 @@ mod tests {
             written("15555550101", "+", "@mms.example"),
             ("RFC2822Address", "+15555550101@mms.example".into())
         );
-        let typed = Numbering::new(&Addressing::default(), true).destination(&"15555550101".parse().unwrap());
-        assert_eq!(typed.value, "+15555550101/TYPE=PLMN");
+        let dialect =
+            Dialect { number_type_suffix: true, short_code_type_suffix: true, ..Dialect::default() };
+        let typed = Numbering::new(&Addressing::default(), &dialect);
+        assert_eq!(typed.destination(&"15555550101".parse().unwrap()).value, "+15555550101/TYPE=PLMN");
+        assert_eq!(typed.origin(&"54321".parse().unwrap()).value, "54321/TYPE=PLMN");
     }
 
     #[test]
@@ -459,7 +501,7 @@ mod tests {
     #[test]
     fn absent_options_are_not_stated() {
         let outbound = testing::outbound(&["+15555550101"]);
-        let message = Translator::new(&settings("")).submit(&outbound, None);
+        let message = submitted("", &outbound, None);
         let xml = mm7::write_envelope(&message, &mm7::WriteOptions::default()).unwrap();
         let xml = std::str::from_utf8(&xml).unwrap();
         let names: Vec<_> = xml
@@ -484,7 +526,7 @@ mod tests {
     fn every_option_is_stated_in_its_words_and_release_5_leaves_out_what_it_lacks() {
         let outbound = testing::outbound_with_everything();
         let xml = |dialect: &str| {
-            let message = Translator::new(&settings(dialect)).submit(&outbound, Some("content"));
+            let message = submitted(dialect, &outbound, Some("content"));
             String::from_utf8(mm7::write_envelope(&message, &mm7::WriteOptions::default()).unwrap()).unwrap()
         };
         let rel6 = xml("# with-ids\n[dialect]\nservice_code = 'gold'\ntime_stamp = true\n");
@@ -500,6 +542,7 @@ mod tests {
             "<ExpiryDate>PT1H</ExpiryDate>",
             "<DeliveryReport>true</DeliveryReport>",
             "<ReadReply>false</ReadReply>",
+            "<ReplyCharging replyChargingSize=\"30000\" replyDeadline=\"2023-11-15T22:13:20Z\"/>",
             "<Priority>High</Priority>",
             "<Subject>Fish &amp; chips</Subject>",
             "<DistributionIndicator>false</DistributionIndicator>",
@@ -509,6 +552,7 @@ mod tests {
         let rel6_only = [
             "<ChargedParty>ThirdParty</ChargedParty>",
             "<ChargedPartyID>payer</ChargedPartyID>",
+            "<DeliveryCondition><DC>1</DC><DC>7</DC></DeliveryCondition>",
             "<ApplicID>app</ApplicID>",
             "<ReplyApplicID>reply</ReplyApplicID>",
             "<AuxApplicInfo>aux</AuxApplicInfo>",
@@ -518,7 +562,7 @@ mod tests {
         for want in common.iter().chain(&rel6_only) {
             assert!(rel6.contains(want), "{want}\n{rel6}");
         }
-        assert!(rel6.contains("<ServiceCode>gold</ServiceCode>"));
+        assert!(rel6.contains("<ServiceCode>silver</ServiceCode>"), "that of the message goes before");
         assert!(rel6.contains("<TimeStamp>2023-11-14T22:13:20Z</TimeStamp>"));
         let rel5 = xml("# with-ids\n[dialect]\nnamespace = 'REL-5-MM7-1-2'\nlinked_id = false\n");
         for want in common.iter().filter(|want| !want.contains("LinkedID")) {

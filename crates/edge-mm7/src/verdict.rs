@@ -131,6 +131,7 @@ impl Judge {
         let answer = Answer {
             code: canonical(code),
             carrier_status: Some(status.code.to_string()),
+            details: status.details.as_deref().and_then(details),
             description: sentence(status),
         };
         if response.is_success() {
@@ -182,11 +183,8 @@ impl Judge {
             return unheard(format!("answer not understood: {}", cut(why)));
         }
         let (code, text) = http_meaning(status);
-        let answer = Answer {
-            code,
-            carrier_status: Some(http_word(status)),
-            description: format!("{text} (HTTP {status}, {})", cut(why)),
-        };
+        let description = format!("{text} (HTTP {status}, {})", cut(why));
+        let answer = Answer { carrier_status: Some(http_word(status)), ..Answer::own(code, description) };
         let mendable = matches!(status, 300..=399 | 401 | 403 | 407);
         if !mendable && !self.retry_http.iter().any(|statuses| statuses.contains(status)) {
             return Delivery::Fail { answer };
@@ -256,6 +254,16 @@ fn sentence(status: &Status) -> String {
     }
 }
 
+/// Details as they are kept: all of them up to a limit, line by line.
+fn details(text: &str) -> Option<String> {
+    let clean = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c });
+    let clean: String = clean.take(MAX_DETAILS).collect();
+    Some(clean.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// Characters of Details that are kept.
+const MAX_DETAILS: usize = 4_000;
+
 /// At most 300 characters without controls, so that a description stays a line.
 fn cut(text: &str) -> String {
     let clean = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
@@ -299,7 +307,7 @@ mod tests {
 
     fn judge(dialect: &str) -> Judge {
         let settings = settings(dialect);
-        Judge::new(&settings.dialect, Numbering::new(&settings.addressing, false))
+        Judge::new(&settings.dialect, Numbering::new(&settings.addressing, &settings.dialect))
     }
 
     fn answer(status: u16, body: &str) -> Heard {

@@ -72,6 +72,21 @@ impl Engine {
         self.settle(message, settlement).await
     }
 
+    /// A message as it would be handed to the carrier now, its media loaded and made to fit. Hands over nothing.
+    ///
+    /// # Errors
+    /// [`ContentError`]: there is no such message, or a part cannot be had or does not fit.
+    pub async fn prepare(&self, id: MessageId) -> Result<Outbound, ContentError> {
+        let gone = || ContentError::Gone(format!("message {id} is gone"));
+        let message = self.store.message(id).await?.ok_or_else(gone)?;
+        let content = self.content(message.revision).await?;
+        let outbound = self.outbound(&message, content);
+        match self.group(&message.group) {
+            Some(group) => self.fitted(&group, outbound).await,
+            None => Ok(outbound),
+        }
+    }
+
     async fn attempt(&self, place: Place<'_>, message: &Message) -> Result<Attempt, StoreError> {
         let Place { group, instance, gateway } = place;
         let now = self.now();

@@ -70,4 +70,12 @@ pub struct Submission {
     pub variables: Variables,
     /// Where to post events, besides the group's URLs.
     pub events_url: Vec<String>,
+    /// The billing code; absent: that of the gateway.
+    pub service_code: Option<String>,
+    /// The application that it is for; absent: that of the gateway. So the two that follow.
+    pub handling_app: Option<String>,
+    /// The application that replies go to.
+    pub reply_to_app: Option<String>,
+    /// What the applications tell each other.
+    pub app_info: Option<String>,
 }

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use mmsgw_domain::{
     Address, AnswerJob, AnswerTo, CarrierIds, CarrierReport, Code, Event, InstanceId, IntakeJob, Message,
-    MessageId, Priority, Recipient, RecipientKind, ReportOrder, Template, TemplateContent, Timestamp,
+    MessageId, PreviouslySent, Priority, Recipient, RecipientKind, ReportOrder, Template, TemplateContent,
+    Timestamp,
 };
 
 use crate::Content;
@@ -184,6 +185,8 @@ pub struct Answer {
     pub code: Code,
     /// The carrier's own word or number.
     pub carrier_status: Option<String>,
+    /// What the carrier said besides (MM7 Details), as text.
+    pub details: Option<String>,
     /// A sentence for people.
     pub description: String,
 }
@@ -191,7 +194,7 @@ pub struct Answer {
 impl Answer {
     /// An answer without a carrier's word.
     pub fn own(code: Code, description: impl Into<String>) -> Self {
-        Self { code, carrier_status: None, description: description.into() }
+        Self { code, carrier_status: None, details: None, description: description.into() }
     }
 }
 
@@ -253,6 +256,12 @@ pub struct InboundMessage {
     pub reply_to_app: Option<String>,
     /// What the applications tell each other.
     pub app_info: Option<String>,
+    /// The billing code.
+    pub service_code: Option<String>,
+    /// How often it was forwarded before.
+    pub forward_counter: Option<u32>,
+    /// Who sent it before, and when.
+    pub previously_sent: Vec<PreviouslySent>,
 }
 
 /// A part of an [`InboundMessage`].

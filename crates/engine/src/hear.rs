@@ -26,6 +26,7 @@ pub(crate) fn event_of(
             .clone()
             .unwrap_or_else(|| format!("{what}: {}", report.carrier_status)),
         carrier_status: Some(report.carrier_status.clone()),
+        details: None,
         // A carrier's clock is believed as far as it makes sense.
         at: report.at.filter(|at| *at >= message.created && *at <= now).unwrap_or(now),
         instance: Some(instance.clone()),

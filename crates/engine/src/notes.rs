@@ -191,6 +191,7 @@ fn told(now: Timestamp, instance: &InstanceId, order: &ReportOrder, description:
         code: order.code,
         description: description.to_owned(),
         carrier_status: order.word.clone(),
+        details: None,
         at: now,
         instance: Some(instance.clone()),
         destinations: order.recipients.clone(),

@@ -199,6 +199,7 @@ impl<'a> Change<'a> {
             code: answer.code,
             description: answer.description.clone(),
             carrier_status: answer.carrier_status.clone(),
+            details: answer.details.clone(),
             at: self.now,
             instance: Some(instance.clone()),
             destinations,

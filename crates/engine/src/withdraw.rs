@@ -179,6 +179,7 @@ fn withdrawn(message: &Message, now: Timestamp, instance: Option<&InstanceId>) -
         code: Code::OK,
         description: "withdrawn by the application before it was sent".into(),
         carrier_status: None,
+        details: None,
         at: now,
         instance: instance.cloned(),
         destinations: if all { Vec::new() } else { unsent },

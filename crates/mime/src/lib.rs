@@ -18,6 +18,7 @@ pub mod limits;
 pub mod media_type;
 pub mod name;
 pub mod read;
+pub mod reading;
 pub mod smil;
 pub mod transfer;
 pub mod words;

@@ -48,7 +48,7 @@ pub(crate) fn charset(content_type: &str) -> Option<String> {
 }
 
 /// The content of a request. The part that `href` names (by Content-ID or Content-Location); if it names
-/// none, what there is: the only other part, or all of them as a `multipart/mixed`.
+/// none, or a presentation that stands beside its media, what there is: the only other part, or all of them as a `multipart/mixed`.
 pub(crate) fn content(mut others: Vec<Entity>, pdu: &Pdu) -> Option<Entity> {
     let reference = match pdu {
         Pdu::SubmitReq(request) => request.content.as_ref(),
@@ -60,6 +60,11 @@ pub(crate) fn content(mut others: Vec<Entity>, pdu: &Pdu) -> Option<Entity> {
     let named =
         reference.and_then(|r: &ContentReference| r.href.as_deref()).and_then(|href| find(&others, href));
     match named {
+        // A presentation beside what it presents: the parts stand flat (China Mobile).
+        Some(index) if others.len() > 1 && others[index].media_type.is_smil() => {
+            others[..=index].rotate_right(1);
+            Some(gather(others))
+        }
         Some(index) => Some(others.swap_remove(index)),
         None if others.len() <= 1 => others.pop(),
         None => Some(gather(others)),

@@ -1,4 +1,4 @@
-//! The character set of a SOAP part: octets to text.
+//! The character set of a SOAP part: octets to text, and text to octets for peers that want another than UTF-8.
 //!
 //! Order of trust (RFC 7303 clause 3): byte order mark, charset of the part or HTTP header, XML
 //! declaration, UTF-8. As peers declare what they do not send, a candidate that the octets contradict
@@ -7,6 +7,41 @@
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+
+/// A charset that envelopes are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charset(&'static Encoding);
+
+impl Default for Charset {
+    /// UTF-8.
+    fn default() -> Self {
+        Self(UTF_8)
+    }
+}
+
+impl Charset {
+    /// The charset of a label; none where nothing is written in it (UTF-16, and what is only read).
+    pub fn named(label: &str) -> Option<Self> {
+        let encoding = Encoding::for_label(label.trim().as_bytes())?;
+        (encoding.output_encoding() == encoding && encoding.is_ascii_compatible()).then_some(Self(encoding))
+    }
+
+    /// Its name in lower case.
+    pub fn label(self) -> String {
+        self.0.name().to_ascii_lowercase()
+    }
+
+    /// An envelope of [`write_envelope`](crate::write_envelope) in this charset, and so declared. What the
+    /// charset lacks becomes a character reference.
+    pub fn encode(self, envelope: Vec<u8>) -> Vec<u8> {
+        if self.0 == UTF_8 {
+            return envelope;
+        }
+        let text = String::from_utf8_lossy(&envelope);
+        let declared = text.replacen("encoding=\"UTF-8\"", &format!("encoding=\"{}\"", self.0.name()), 1);
+        self.0.encode(&declared).0.into_owned()
+    }
+}
 
 /// Decodes an XML text. Octets that no candidate charset explains become U+FFFD.
 pub(crate) fn decode<'a>(octets: &'a [u8], charset: Option<&str>) -> Cow<'a, str> {
@@ -57,6 +92,18 @@ fn declared(octets: &[u8]) -> Option<&'static Encoding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_in_a_charset_is_read_in_it() {
+        let envelope = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><a>\u{c548}\u{1f600}</a>";
+        let korean = Charset::named("EUC-KR").unwrap();
+        let octets = korean.encode(envelope.into());
+        assert!(octets.ends_with(b"<a>\xBE\xC8&#128512;</a>"), "{octets:?}");
+        assert!(decode(&octets, None).contains("encoding=\"EUC-KR\"?><a>\u{c548}&#128512;"));
+        assert_eq!(Charset::default().encode(envelope.into()), envelope.as_bytes());
+        assert_eq!((korean.label(), Charset::default().label()), ("euc-kr".into(), "utf-8".into()));
+        assert_eq!((Charset::named("utf-16"), Charset::named("nonsense")), (None, None));
+    }
 
     #[test]
     fn the_mark_beats_the_header_beats_the_declaration() {

@@ -33,11 +33,12 @@ mod xml;
 
 pub use address::{Address, AddressKind, Recipients};
 pub use cancel::{CancelReq, ExtendedCancelReq, ExtendedReplaceReq, ExtendedReplaceRsp, ReplaceReq};
+pub use charset::Charset;
 pub use deliver::{DeliverReq, DeliverRsp, PreviousDate, PreviousSender};
 pub use element::{Application, ContentReference, ReplyCharging, SenderIdentification, UaCapabilities};
 pub use faults::{ErrorSide, Fault, FaultCode, FaultKind, write_fault};
 pub use limits::Limits;
-pub use package::{Packaged, package};
+pub use package::{Packaged, package, package_flat};
 pub use pdu::{Message, Pdu};
 pub use read::{Context, ReadError, ReadErrorKind, Request, Response, read_request, read_response};
 pub use report::{DeliveryReportReq, ReadReplyReq};

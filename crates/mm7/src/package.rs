@@ -7,6 +7,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use mmsgw_mime::write::Entity;
 
+use crate::charset::Charset;
 use crate::write::WriteError;
 
 /// An HTTP body in three pieces, to be sent one after the other, and its Content-Type.
@@ -24,8 +25,8 @@ pub struct Packaged {
 
 impl Packaged {
     /// A body that is the envelope alone.
-    pub fn bare(envelope: Vec<u8>) -> Self {
-        let content_type = "text/xml; charset=utf-8".to_owned();
+    pub fn bare(envelope: Vec<u8>, charset: Charset) -> Self {
+        let content_type = format!("text/xml; charset={}", charset.label());
         Self { content_type, head: envelope.into(), body: Bytes::new(), tail: Bytes::new() }
     }
 
@@ -42,7 +43,7 @@ impl Packaged {
 /// # Errors
 /// [`WriteError::NotAToken`] if `content_id` or `boundary` hold what a MIME header cannot.
 pub fn package(
-    envelope: &[u8],
+    (envelope, charset): (&[u8], Charset),
     content: &Entity,
     content_id: &str,
     boundary: &str,
@@ -58,13 +59,7 @@ pub fn package(
     }
     let boundary = absent(boundary, [envelope, &content.body]);
     let root = if content_id == "soap" { "soap-envelope" } else { "soap" };
-    let mut head = Vec::with_capacity(envelope.len() + 600);
-    for piece in
-        ["--", &boundary, "\r\nContent-Type: text/xml; charset=utf-8\r\nContent-ID: <", root, ">\r\n\r\n"]
-    {
-        head.extend_from_slice(piece.as_bytes());
-    }
-    head.extend_from_slice(envelope);
+    let mut head = root_part((envelope, charset), root, &boundary);
     let mut line = |pieces: &[&str]| pieces.iter().for_each(|piece| head.extend_from_slice(piece.as_bytes()));
     line(&["\r\n--", &boundary, "\r\nContent-Type: ", &content.content_type]);
     if let Some(transfer) = content.transfer {
@@ -76,13 +71,59 @@ pub fn package(
     }
     line(&["\r\n\r\n"]);
     Ok(Packaged {
-        content_type: format!(
-            "multipart/related; type=\"text/xml\"; start=\"<{root}>\"; boundary=\"{boundary}\""
-        ),
+        content_type: root_type(root, &boundary),
         head: head.into(),
         body: content.body.clone(),
         tail: format!("\r\n--{boundary}--\r\n").into(),
     })
+}
+
+/// Puts an envelope before the parts of a multipart, into the same multipart: `content` is such a body with
+/// `boundary` between its parts.
+///
+/// # Errors
+/// [`WriteError::BoundaryOccurs`] if the envelope holds the boundary.
+pub fn package_flat(
+    (envelope, charset): (&[u8], Charset),
+    content: &Entity,
+    boundary: &str,
+) -> Result<Packaged, WriteError> {
+    if memmem::find(envelope, boundary.as_bytes()).is_some() {
+        return Err(WriteError::BoundaryOccurs);
+    }
+    // Parts are named by the application, so that the root needs a name that no part has.
+    let root = format!("soap-{boundary}");
+    let mut head = root_part((envelope, charset), &root, boundary);
+    head.extend_from_slice(b"\r\n");
+    Ok(Packaged {
+        content_type: root_type(&root, boundary),
+        head: head.into(),
+        body: content.body.clone(),
+        tail: Bytes::new(),
+    })
+}
+
+fn root_type(root: &str, boundary: &str) -> String {
+    format!("multipart/related; type=\"text/xml\"; start=\"<{root}>\"; boundary=\"{boundary}\"")
+}
+
+/// The part with the envelope, up to its end.
+fn root_part((envelope, charset): (&[u8], Charset), root: &str, boundary: &str) -> Vec<u8> {
+    let mut part = Vec::with_capacity(envelope.len() + 600);
+    let charset = charset.label();
+    for piece in [
+        "--",
+        boundary,
+        "\r\nContent-Type: text/xml; charset=",
+        &charset,
+        "\r\nContent-ID: <",
+        root,
+        ">\r\n\r\n",
+    ] {
+        part.extend_from_slice(piece.as_bytes());
+    }
+    part.extend_from_slice(envelope);
+    part
 }
 
 /// A boundary made from `base` that occurs in none of the texts, found in one pass over them: each
@@ -126,7 +167,7 @@ mod tests {
     #[test]
     fn pieces_add_up_and_the_content_is_shared() {
         let content = entity(b"\xFF\xD8 octets");
-        let packaged = package(b"<e/>", &content, "content", "edge").unwrap();
+        let packaged = package((b"<e/>", Charset::default()), &content, "content", "edge").unwrap();
         assert_eq!(
             packaged.content_type,
             "multipart/related; type=\"text/xml\"; start=\"<soap>\"; boundary=\"edge\""
@@ -143,6 +184,22 @@ mod tests {
     }
 
     #[test]
+    fn flat_parts_follow_the_envelope_in_one_multipart() {
+        let content = entity(b"--edge\r\n\r\none\r\n--edge--\r\n");
+        let korean = Charset::named("euc-kr").unwrap();
+        let packaged = package_flat((b"<e/>", korean), &content, "edge").unwrap();
+        let whole = [&packaged.head[..], &packaged.body[..], &packaged.tail[..]].concat();
+        assert_eq!(
+            std::str::from_utf8(&whole).unwrap(),
+            "--edge\r\nContent-Type: text/xml; charset=euc-kr\r\nContent-ID: <soap-edge>\r\n\r\n<e/>\r\n\
+             --edge\r\n\r\none\r\n--edge--\r\n"
+        );
+        assert!(packaged.content_type.contains("start=\"<soap-edge>\"; boundary=\"edge\""));
+        let spoilt = package_flat((b"<e>edge</e>", korean), &content, "edge");
+        assert_eq!(spoilt, Err(WriteError::BoundaryOccurs));
+    }
+
+    #[test]
     fn a_boundary_that_occurs_is_extended_until_it_does_not() {
         assert_eq!(absent("b", [b"x", b"y"]), "b");
         assert_eq!(absent("edge", [b"--edge", b""]), "edge.00000000");
@@ -154,12 +211,12 @@ mod tests {
     fn ids_and_boundaries_that_break_headers_are_refused() {
         for id in ["", "a b", "a\r\nX: y", "<a>", "\u{e9}"] {
             assert_eq!(
-                package(b"", &entity(b""), id, "b").unwrap_err(),
+                package((b"", Charset::default()), &entity(b""), id, "b").unwrap_err(),
                 WriteError::NotAToken { field: "Content-ID" }
             );
         }
         for boundary in ["", "a b", "a\"b", &"b".repeat(62)] {
-            assert!(package(b"", &entity(b""), "c", boundary).is_err());
+            assert!(package((b"", Charset::default()), &entity(b""), "c", boundary).is_err());
         }
     }
 }

@@ -62,6 +62,9 @@ pub enum WriteError {
         /// Name of the PDU.
         pdu: &'static str,
     },
+    /// The envelope holds the boundary of the parts that it is to stand among.
+    #[error("the envelope holds the boundary of its content")]
+    BoundaryOccurs,
     /// A Content-ID or boundary cannot stand in a MIME header.
     #[error("{field} cannot stand in a MIME header")]
     NotAToken {

@@ -34,6 +34,10 @@ pub struct Mo {
     pub transaction_id: Option<String>,
     /// X-Mms-Message-ID (MM4) or LinkedID (DeliverReq); absent: a new one.
     pub message_id: Option<String>,
+    /// Further headers of the mail, each once (MM4).
+    pub headers: std::collections::BTreeMap<String, String>,
+    /// Further elements of the DeliverReq as XML without prefixes, before Content (MM7).
+    pub elements: String,
 }
 
 /// What became of a message the carrier originated.
@@ -66,22 +70,29 @@ pub(crate) async fn send_mm4(shared: &Shared, mo: &Mo) -> MoAnswer {
     if !mo.subject.is_empty() {
         head = head.words("Subject", &mo.subject);
     }
-    let octets = head
+    let mut head = head
         .field("MIME-Version", "1.0")
         .field("Content-Type", &related("application/smil", "m.smil", &boundary))
         .field("X-Mms-3GPP-MMS-Version", &names.version)
         .field("X-Mms-Message-Type", "MM4_forward.REQ")
         .field("X-Mms-Transaction-ID", &format!("\"{transaction_id}\""))
-        .field("X-Mms-Message-ID", &format!("\"{message_id}\""))
-        .field("X-Mms-Message-Class", "Personal")
-        .field("X-Mms-Priority", "Normal")
-        .field("X-Mms-Delivery-Report", yes(mo.dr))
-        .field("X-Mms-Originator-R/S-Delivery-Report", "No")
-        .field("X-Mms-Read-Reply", yes(mo.rr))
-        .field("X-Mms-Sender-Visibility", "Show")
-        .field("X-Mms-Ack-Request", yes(mo.ack))
-        .field("X-Mms-Originator-System", &names.system_address)
-        .body(&media(mo, &boundary));
+        .field("X-Mms-Message-ID", &format!("\"{message_id}\""));
+    let usual = [
+        ("X-Mms-Message-Class", "Personal"),
+        ("X-Mms-Priority", "Normal"),
+        ("X-Mms-Delivery-Report", yes(mo.dr)),
+        ("X-Mms-Originator-R/S-Delivery-Report", "No"),
+        ("X-Mms-Read-Reply", yes(mo.rr)),
+        ("X-Mms-Sender-Visibility", "Show"),
+        ("X-Mms-Ack-Request", yes(mo.ack)),
+        ("X-Mms-Originator-System", &names.system_address),
+    ];
+    let usual = usual.into_iter().filter(|(name, _)| !mo.headers.contains_key(*name));
+    let more = mo.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in usual.chain(more) {
+        head = head.field(name, value);
+    }
+    let octets = head.body(&media(mo, &boundary));
     let payload = Payload::Mail { from, to, octets: octets.into() };
     send(shared, "MM4_forward.REQ", (transaction_id, message_id), payload).await
 }
@@ -95,8 +106,9 @@ pub(crate) async fn send_mm7(shared: &Shared, mo: &Mo) -> MoAnswer {
         soap::address("Sender", &mo.from),
         recipients(mo),
         soap::element("TimeStamp", &crate::clock::iso()),
-        soap::element("Priority", "Normal"),
+        if mo.elements.contains("<Priority>") { String::new() } else { soap::element("Priority", "Normal") },
         subject(mo),
+        mo.elements.clone(),
         CONTENT.to_owned(),
     ];
     let payload = attached(shared, mo, (&transaction_id, "DeliverReq"), &children.concat());

@@ -45,6 +45,8 @@ pub struct Rule {
     /// One recipient is this number (digits are compared) or, if it has an `@`, this mail address. Reports are
     /// chosen per recipient, so that one message may have several fates.
     pub recipient: Option<String>,
+    /// MM7: the request is this one, such as `CancelReq`; without it a rule is about any request.
+    pub operation: Option<String>,
     /// Only every so-many-th message that fits otherwise (2 means the second, fourth, …). Zero counts as one.
     pub every: Option<u64>,
     /// Behaviour over MM7; absent: the rule says nothing about MM7.
@@ -331,17 +333,20 @@ impl LiveScript {
         Self { script, ticks }
     }
 
-    /// Decides once for a message which rules are in force. `subject` is absent where it is not known yet.
+    /// Decides once for a message which rules are in force. `operation` is that of an
+    /// MM7 request; `subject` is absent where it is not known yet.
     /// `relevant` says whether a rule is looked at here; one that is not, and that counts messages, stays out.
     pub(crate) fn decide(
         &self,
+        operation: Option<&str>,
         subject: Option<&str>,
         recipients: &[String],
         relevant: impl Fn(&Rule) -> bool,
     ) -> Decision<'_> {
         let rules = self.script.rules.iter().zip(&self.ticks);
         let fires = rules.map(|(rule, ticks)| {
-            let fits = rule.fits_subject(subject) && rule.fits_any(recipients);
+            let fits =
+                rule.fits_operation(operation) && rule.fits_subject(subject) && rule.fits_any(recipients);
             match rule.every {
                 None => fits,
                 Some(every) => {
@@ -400,6 +405,10 @@ impl<'a> Decision<'a> {
 impl Rule {
     fn fits_subject(&self, subject: Option<&str>) -> bool {
         self.subject.as_deref().is_none_or(|wanted| subject.is_some_and(|subject| subject.contains(wanted)))
+    }
+
+    fn fits_operation(&self, operation: Option<&str>) -> bool {
+        self.operation.as_deref().is_none_or(|wanted| operation == Some(wanted))
     }
 
     fn fits_any(&self, recipients: &[String]) -> bool {
@@ -477,21 +486,30 @@ mod tests {
         let live = LiveScript::new(script);
         let all = |_: &Rule| true;
         let to = recipients(&["+1555/TYPE=PLMN@a.example", "+1666"]);
-        assert_eq!(live.decide(Some("a bad day"), &to, all).mm7(), &status(2003));
-        let decision = live.decide(Some("fine"), &to, all);
+        assert_eq!(live.decide(None, Some("a bad day"), &to, all).mm7(), &status(2003));
+        let decision = live.decide(None, Some("fine"), &to, all);
         assert_eq!(decision.mm7(), &status(4006));
         assert_eq!(decision.mm7_for("1555"), &status(4006));
         assert_eq!(decision.mm7_for("+1666"), &Mm7Behaviour::default());
-        assert_eq!(live.decide(None, &recipients(&["+1666"]), all).mm7(), &Mm7Behaviour::default());
+        assert_eq!(live.decide(None, None, &recipients(&["+1666"]), all).mm7(), &Mm7Behaviour::default());
+    }
+
+    #[test]
+    fn a_rule_may_be_about_one_operation() {
+        let rule = Rule { operation: Some("CancelReq".into()), mm7: Some(status(3001)), ..Rule::default() };
+        let live = LiveScript::new(Script { rules: vec![rule], ..Script::default() });
+        assert_eq!(live.decide(Some("CancelReq"), None, &[], |_| true).mm7(), &status(3001));
+        assert_eq!(live.decide(Some("SubmitReq"), None, &[], |_| true).mm7(), &Mm7Behaviour::default());
+        assert_eq!(live.decide(None, None, &[], |_| true).mm7(), &Mm7Behaviour::default());
     }
 
     #[test]
     fn every_counts_only_what_fits() {
         let rule = Rule { every: Some(3), mm7: Some(status(3000)), ..Rule::default() };
         let live = LiveScript::new(Script { rules: vec![rule], ..Script::default() });
-        let hits = (0..9).map(|_| live.decide(None, &[], |_| true).mm7() == &status(3000));
+        let hits = (0..9).map(|_| live.decide(None, None, &[], |_| true).mm7() == &status(3000));
         assert_eq!(hits.collect::<Vec<_>>(), [false, false, true, false, false, true, false, false, true]);
-        assert_eq!(live.decide(None, &[], |_| false).mm7(), &Mm7Behaviour::default());
+        assert_eq!(live.decide(None, None, &[], |_| false).mm7(), &Mm7Behaviour::default());
     }
 
     #[test]

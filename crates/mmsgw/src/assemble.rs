@@ -12,7 +12,7 @@ use mmsgw_edge_callout::{Callout, Fetch};
 use mmsgw_edge_mm4::{Mm4Gateway, Mm4Scales, Mm4Settings, Routes, SmtpReceiver, watch_spool};
 use mmsgw_edge_mm7::{Mm7Gateway, Mm7Scales};
 use mmsgw_engine::config::Protocol;
-use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, InstanceIdentity};
+use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, Group, InstanceIdentity};
 use mmsgw_net::tls::Alpn;
 use mmsgw_net::{Drain, ServerTls, bind, serve_http};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,8 @@ use tokio_util::task::TaskTracker;
 use crate::carrier_http;
 use crate::config::{GatewaySettings, Settings};
 use crate::roles::{Role, Roles};
-use crate::storage::Storage;
+use crate::storage::{MediaSection, Sections, Storage, StorageSection};
+use crate::systemd::{Door, Sockets};
 
 /// A process of the gateway at work.
 pub(crate) struct Running {
@@ -75,17 +76,18 @@ impl Running {
     }
 }
 
-/// Starts everything that `settings` ask for, as far as it belongs to `roles`.
+/// Starts everything that `settings` ask for, as far as it belongs to `roles`. Where `sockets` has one for a
+/// listener, it is served on that.
 ///
 /// # Errors
 /// What cannot be opened, bound or read, with its name.
-pub(crate) async fn start(settings: Settings, roles: Roles) -> anyhow::Result<Running> {
+pub(crate) async fn start(settings: Settings, roles: Roles, sockets: Sockets) -> anyhow::Result<Running> {
     let storage = Storage::open(&settings.storage()).await?;
     let clock = Arc::clone(&storage.clock);
     let links = links(&settings);
     let engine = make_engine(&settings, &clock, &storage, &links)?;
     let workers = Workers { stop: CancellationToken::new(), tasks: TaskTracker::new() };
-    let mut doors = Doors { engine: engine.clone(), listeners: Drain::new() };
+    let mut doors = Doors { engine: engine.clone(), listeners: Drain::new(), sockets };
     let crew = Crew { engine: &engine, roles: &roles, workers: &workers };
     for gateway in &settings.gateways {
         crew.man(gateway)?;
@@ -95,7 +97,8 @@ pub(crate) async fn start(settings: Settings, roles: Roles) -> anyhow::Result<Ru
     let carrier_http =
         if roles.include(Role::Mm7rx) { doors.open_carrier_http(&settings)? } else { Vec::new() };
     let ops = doors.open_ops(&settings, &clock)?;
-    let api = if roles.include(Role::Api) { Some(doors.open_api(&settings, links).await?) } else { None };
+    let api = if roles.include(Role::Api) { Some(doors.open_api(&settings, links)?) } else { None };
+    doors.sockets.all_served()?;
     workers.tasks.spawn(engine.clone().keep_house(workers.stop.clone()));
     Ok(Running { api, ops, smtp, carrier_http, engine, listeners: doors.listeners, workers, storage })
 }
@@ -115,6 +118,31 @@ fn links(settings: &Settings) -> Links {
         Some(prefix) => links.with_group(gateway.group().clone(), prefix),
         None => links,
     })
+}
+
+/// An engine with a store of its own in `directory`, for work that leaves nothing behind.
+///
+/// # Errors
+/// What cannot be opened.
+pub(crate) async fn engine_in(
+    settings: &Settings,
+    directory: &std::path::Path,
+    gateway: &GatewaySettings,
+) -> anyhow::Result<Engine> {
+    let messages = StorageSection { directory: directory.to_owned(), ..StorageSection::default() };
+    let media = MediaSection::default().at(directory, &messages);
+    let storage = Storage::open(&Sections { messages: &messages, queues: None, media: &media }).await?;
+    let engine = make_engine(settings, &storage.clock, &storage, &links(settings))?;
+    weigh(&engine.know_group(gateway.group_settings()), gateway);
+    Ok(engine)
+}
+
+/// Tells a group how large its messages are on the wire.
+fn weigh(group: &Group, gateway: &GatewaySettings) {
+    match gateway {
+        GatewaySettings::Mm4(s) => group.weigh_by(Mm4Scales::new(s)),
+        GatewaySettings::Mm7(s) => group.weigh_by(Mm7Scales::new(s)),
+    }
 }
 
 fn make_engine(
@@ -155,10 +183,7 @@ impl Crew<'_> {
         let known = self.engine.group(settings.group());
         let is_first = known.is_none();
         let group = known.unwrap_or_else(|| self.engine.know_group(settings.group_settings()));
-        match settings {
-            GatewaySettings::Mm4(s) => group.weigh_by(Mm4Scales::new(s)),
-            GatewaySettings::Mm7(s) => group.weigh_by(Mm7Scales::new(s)),
-        }
+        weigh(&group, settings);
         let (host, pid) = (host_name(), std::process::id());
         let id = |name: &str| InstanceId::new(settings.group(), name, &host, pid);
         if self.roles.include(Role::Gateway) {
@@ -204,6 +229,7 @@ fn host_name() -> String {
 struct Doors {
     engine: Engine,
     listeners: Drain,
+    sockets: Sockets,
 }
 
 impl Doors {
@@ -219,7 +245,8 @@ impl Doors {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("mm4rx: {}", faults.join("; "))
         })?;
-        let receiver = SmtpReceiver::bind(settings.mm4rx.clone()).context("mm4rx")?;
+        let receiver = self.sockets.open(Door::Mm4rx, settings.mm4rx.listen).context("mm4rx.listen")?;
+        let receiver = SmtpReceiver::on(receiver, settings.mm4rx.clone()).context("mm4rx")?;
         let address = receiver.address();
         let routes = Arc::new(ArcSwap::from_pointee(routes));
         for spool in &settings.mm4rx.spool {
@@ -235,7 +262,11 @@ impl Doors {
         for wanted in carrier_http::listeners(settings) {
             let tls = wanted.tls.map(|tls| ServerTls::load(tls, Alpn::Http)).transpose();
             let tls = tls.with_context(|| format!("{}: tls", wanted.name()))?;
-            let (listener, address) = bind(wanted.listen).with_context(|| wanted.name())?;
+            let opened_here = match wanted.owners {
+                Some(_) => bind(wanted.listen).map_err(anyhow::Error::from),
+                None => self.sockets.open(Door::Mm7rx, wanted.listen),
+            };
+            let (listener, address) = opened_here.with_context(|| wanted.name())?;
             let router = mmsgw_edge_mm7::router(self.engine.clone(), wanted.receivers()?);
             let (limits, drain) = (settings.mm7rx.limits(), self.listeners.child());
             self.listeners.spawn(serve_http(listener, tls.map(Arc::new), limits, drain, router));
@@ -252,7 +283,7 @@ impl Doors {
         if settings.without_ops {
             return Ok(None);
         }
-        let (listener, address) = bind(settings.ops.listen).context("ops.listen")?;
+        let (listener, address) = self.sockets.open(Door::Ops, settings.ops.listen).context("ops.listen")?;
         let (engine, clock, drain) = (self.engine.clone(), Arc::clone(clock), self.listeners.child());
         let (section, keys) = (settings.ops.clone(), Keys::new(&settings.api.keys));
         let serving =
@@ -261,13 +292,15 @@ impl Doors {
         Ok(Some(address))
     }
 
-    async fn open_api(&mut self, settings: &Settings, links: Links) -> anyhow::Result<SocketAddr> {
+    fn open_api(&mut self, settings: &Settings, links: Links) -> anyhow::Result<SocketAddr> {
         let mut router = mmsgw_edge_api::router(self.engine.clone(), &settings.api, links)?;
         let shared = carrier_http::listeners(settings).into_iter().find(|l| l.owners.is_none());
         if let Some(carriers) = shared.filter(|_| settings.mm7rx.on_api) {
             router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), carriers.receivers()?));
         }
-        let serving = mmsgw_edge_api::serve(router, &settings.api, &self.listeners).await;
-        Ok(serving.context("api.listen")?.address)
+        settings.api.check()?;
+        let listener = self.sockets.open(Door::Api, settings.api.listen).context("api.listen")?;
+        let serving = mmsgw_edge_api::serve_on(listener, router, &settings.api, &self.listeners);
+        Ok(serving.context("api")?.address)
     }
 }

@@ -53,6 +53,12 @@ pub(crate) enum Command {
     Simulate(SimulateArgs),
     /// Make an API key: prints the key for the application and the lines for the configuration.
     Key(KeyArgs),
+    /// Show how a capture is understood: a mail of MM4, or an HTTP body of MM7 with or without its head.
+    Parse(ParseArgs),
+    /// List the dialects that a gateway file may pick, or print one.
+    Dialects(DialectsArgs),
+    /// Print, octet for octet, what would go out to a carrier, without sending it.
+    Render(RenderArgs),
     /// Print the reference configuration: every setting, its default and what it means.
     Reference(ReferenceArgs),
 }
@@ -290,6 +296,57 @@ pub(crate) struct SimulateArgs {
     /// The gateway's SMTP address for MM4 acknowledgements and reports.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) report_smtp: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ParseArgs {
+    /// The capture; `-` for standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// What it is; told by its looks otherwise.
+    #[arg(long = "as", value_name = "PROTOCOL")]
+    pub(crate) kind: Option<CaptureKind>,
+    /// MM7: the Content-Type, in place of what the capture states.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) content_type: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A protocol of carriers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum CaptureKind {
+    /// Mails.
+    Mm4,
+    /// SOAP.
+    Mm7,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RenderArgs {
+    /// The gateway: its group, its name, or a gateway file.
+    #[arg(long, short, value_name = "GATEWAY")]
+    pub(crate) gateway: String,
+    /// The template with `send`, in JSON as the API takes it. Media may stand in it, or lie beside it as `file` URLs.
+    #[arg(value_name = "TEMPLATE")]
+    pub(crate) template: PathBuf,
+    /// Write each mail or request into a file of this directory instead of printing it.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) into: Option<PathBuf>,
+    /// The configuration; need not be there where the gateway is given as a file.
+    #[arg(long, short, default_value = "mmsgw.toml", env = "MMSGW_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DialectsArgs {
+    /// The dialect to print; all are listed without it.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The configuration, beside which dialects of your own lie.
+    #[arg(long, short, default_value = "mmsgw.toml", env = "MMSGW_CONFIG", value_name = "FILE")]
+    pub(crate) config: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use mmsgw_domain::{GroupName, GroupSettings};
 use mmsgw_edge_api::ApiSettings;
 use mmsgw_edge_callout::{CallbackSettings, CalloutSettings, FetchSettings};
-use mmsgw_edge_mm4::{Heartbeat, Mm4Settings, ReceiverSettings};
-use mmsgw_edge_mm7::Mm7Settings;
+use mmsgw_edge_mm4::dialect::DialectSwitches as Mm4Switches;
+use mmsgw_edge_mm4::{Heartbeat, Mm4File, Mm4Settings, ReceiverSettings};
+use mmsgw_edge_mm7::dialect::DialectSwitches as Mm7Switches;
+use mmsgw_edge_mm7::{Mm7File, Mm7Settings};
 use mmsgw_edge_ops::OpsSettings;
-use mmsgw_engine::config::{GeneralSection, Protocol, group_settings};
+use mmsgw_engine::config::{GeneralSection, OwnDialects, Protocol, dialect_switches, group_settings};
 use serde::Deserialize;
 
 use crate::carrier_http::CarrierHttpSettings;
@@ -49,6 +51,7 @@ pub(crate) struct Settings {
 #[serde(deny_unknown_fields, default)]
 struct MainFile {
     gateways: Option<PathBuf>,
+    dialects: Option<PathBuf>,
     general: GeneralSection,
     message_storage: StorageSection,
     queue_storage: Option<StorageSection>,
@@ -175,11 +178,13 @@ impl Settings {
         let mut faults = Collector { faults: Vec::new(), file: path.to_owned() };
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
         let main: MainFile = read(path, &mut faults).unwrap_or_default();
+        let own =
+            read_dialects(&base.join(main.dialects.as_deref().unwrap_or(Path::new("dialects"))), &mut faults);
         let gateways = match gateway_files {
-            Some(files) => files.iter().filter_map(|file| read_gateway(file, &mut faults)).collect(),
+            Some(files) => files.iter().filter_map(|file| read_gateway(file, &own, &mut faults)).collect(),
             None => {
                 let directory = base.join(main.gateways.as_deref().unwrap_or(Path::new("gateways")));
-                read_gateways(&directory, &mut faults)
+                read_gateways(&directory, &own, &mut faults)
             }
         };
         faults.file = path.to_owned();
@@ -208,6 +213,20 @@ impl Settings {
         if faults.faults.is_empty() { Ok(()) } else { Err(Faults(faults.faults)) }
     }
 
+    /// Settings with one gateway file and otherwise the defaults, where there is no main file. Dialects of
+    /// one's own lie beside where that would be.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub(crate) fn load_gateway_alone(main: &Path, gateway: &Path) -> Result<Self, Faults> {
+        let mut faults = Collector { faults: Vec::new(), file: gateway.to_owned() };
+        let base = main.parent().unwrap_or(Path::new("")).to_owned();
+        let own = read_dialects(&base.join("dialects"), &mut faults);
+        let gateways = read_gateway(gateway, &own, &mut faults).into_iter().collect();
+        let settings = Self::compose(MainFile::default(), gateways, &base, &mut faults);
+        if faults.faults.is_empty() { Ok(settings) } else { Err(Faults(faults.faults)) }
+    }
+
     /// Settings from texts instead of files: the main file, and the gateway files with their names.
     ///
     /// # Errors
@@ -218,7 +237,7 @@ impl Settings {
         let mut read = Vec::new();
         for (name, text) in gateways {
             faults.file = (*name).into();
-            read.extend(parse_gateway(text, &mut faults));
+            read.extend(parse_gateway(text, &OwnDialects::default(), &mut faults));
         }
         let settings = Self::compose(main, read, base, &mut faults);
         if faults.faults.is_empty() { Ok(settings) } else { Err(Faults(faults.faults)) }
@@ -364,28 +383,83 @@ fn parse<T: for<'de> Deserialize<'de>>(text: &str, faults: &mut Collector) -> Op
     toml::from_str(text).map_err(|error| faults.add(error.to_string())).ok()
 }
 
-/// All gateway files of a directory by name. A directory that is not there holds none.
-fn read_gateways(directory: &Path, faults: &mut Collector) -> Vec<GatewaySettings> {
+/// The files of a directory whose names end in `.toml`, by name. A directory that is not there holds none.
+fn toml_files(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
     files.sort();
+    files
+}
+
+/// All gateway files of a directory.
+fn read_gateways(directory: &Path, own: &OwnDialects, faults: &mut Collector) -> Vec<GatewaySettings> {
     let mut gateways = Vec::new();
-    for file in files {
-        gateways.extend(read_gateway(&file, faults));
+    for file in toml_files(directory) {
+        gateways.extend(read_gateway(&file, own, faults));
     }
     gateways
 }
 
-fn read_gateway(file: &Path, faults: &mut Collector) -> Option<GatewaySettings> {
+fn read_gateway(file: &Path, own: &OwnDialects, faults: &mut Collector) -> Option<GatewaySettings> {
     file.clone_into(&mut faults.file);
     match std::fs::read_to_string(file) {
-        Ok(text) => parse_gateway(&text, faults),
+        Ok(text) => parse_gateway(&text, own, faults),
         Err(error) => {
             faults.add(format!("cannot be read: {error}"));
             None
         }
     }
+}
+
+/// All dialect files of a directory; each is looked at, whether or not a gateway picks it.
+fn read_dialects(directory: &Path, faults: &mut Collector) -> OwnDialects {
+    let (mut own, files) = (OwnDialects::default(), toml_files(directory));
+    for file in &files {
+        faults.file.clone_from(file);
+        let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        match std::fs::read_to_string(file) {
+            Ok(text) => own.add(name, text).unwrap_or_else(|fault| faults.add(fault.to_string())),
+            Err(error) => faults.add(format!("cannot be read: {error}")),
+        }
+    }
+    for (name, text) in own.iter() {
+        faults.file = directory.join(format!("{name}.toml"));
+        check_dialect(name, text, &own, faults);
+    }
+    own
+}
+
+fn check_dialect(name: &str, text: &str, own: &OwnDialects, faults: &mut Collector) {
+    let Some(peek) = parse::<DialectPeek>(text, faults) else { return };
+    let found = match peek.protocol {
+        Protocol::Mm4 => dialect_switches(Some(name), Mm4Switches::default(), own).err(),
+        Protocol::Mm7 => dialect_switches(Some(name), Mm7Switches::default(), own).err(),
+    };
+    if let Some(fault) = found {
+        faults.add(fault.to_string());
+    }
+}
+
+/// Just enough of a dialect file to know whose it is.
+#[derive(Deserialize)]
+struct DialectPeek {
+    protocol: Protocol,
+}
+
+/// The operator's own dialects: those in the directory that a main file names, or in `dialects` beside it.
+///
+/// # Errors
+/// All faults found in them.
+pub(crate) fn own_dialects(main: &Path) -> Result<OwnDialects, Faults> {
+    let mut faults = Collector { faults: Vec::new(), file: main.to_owned() };
+    let base = main.parent().unwrap_or(Path::new(""));
+    let named: Option<PathBuf> = match main.exists() {
+        true => read::<MainFile>(main, &mut faults).and_then(|main| main.dialects),
+        false => None,
+    };
+    let own = read_dialects(&base.join(named.unwrap_or_else(|| "dialects".into())), &mut faults);
+    if faults.faults.is_empty() { Ok(own) } else { Err(Faults(faults.faults)) }
 }
 
 /// Just enough of a gateway file to know whose it is.
@@ -399,16 +473,18 @@ struct ProtocolPeek {
     protocol: Protocol,
 }
 
-fn parse_gateway(text: &str, faults: &mut Collector) -> Option<GatewaySettings> {
+fn parse_gateway(text: &str, own: &OwnDialects, faults: &mut Collector) -> Option<GatewaySettings> {
     let peek: GatewayPeek = parse(text, faults)?;
     let (gateway, found) = match peek.gateway.protocol {
         Protocol::Mm4 => {
-            let settings: Mm4Settings = parse(text, faults)?;
+            let file: Mm4File = parse(text, faults)?;
+            let settings = file.settle(own).map_err(|fault| faults.add(fault.to_string())).ok()?;
             let found: Vec<String> = settings.check().iter().map(ToString::to_string).collect();
             (GatewaySettings::Mm4(Box::new(settings)), found)
         }
         Protocol::Mm7 => {
-            let settings: Mm7Settings = parse(text, faults)?;
+            let file: Mm7File = parse(text, faults)?;
+            let settings = file.settle(own).map_err(|fault| faults.add(fault.to_string())).ok()?;
             let found = settings.check().err().unwrap_or_default().iter().map(ToString::to_string).collect();
             (GatewaySettings::Mm7(Box::new(settings)), found)
         }
@@ -423,6 +499,10 @@ const MAIN_HEAD: &str = "\
 
 # Directory of the gateway files, one for each carrier connection; beside this file unless absolute.
 gateways = \"gateways\"
+
+# Directory of dialect files of your own, NAME.toml each; beside this file unless absolute. `mmsgw dialects` shows
+# those that come with the gateway.
+dialects = \"dialects\"
 
 # What keeps messages and queues.
 [message_storage]
@@ -508,7 +588,11 @@ mod tests {
         let mut faults = Collector { faults: Vec::new(), file: "reference".into() };
         let read: MainFile =
             parse(&main_reference(), &mut faults).unwrap_or_else(|| panic!("{:?}", faults.faults));
-        let mut expected = MainFile { gateways: Some("gateways".into()), ..MainFile::default() };
+        let mut expected = MainFile {
+            gateways: Some("gateways".into()),
+            dialects: Some("dialects".into()),
+            ..MainFile::default()
+        };
         expected.queue_storage = None;
         assert_eq!(format!("{read:#?}"), format!("{expected:#?}"));
     }
@@ -530,6 +614,42 @@ mod tests {
         assert!(fault.contains("unknown field `lisen`") && fault.contains("`listen`"), "{fault}");
         let fault = load("", &[("gw.toml", MM7.replace("MM7", "MM5"))]).unwrap_err();
         assert!(fault.contains("gw.toml: ") && fault.contains("MM5"), "{fault}");
+    }
+
+    #[test]
+    fn dialects_of_ones_own_lie_beside_the_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = dir.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        let main = dir.path().join("mmsgw.toml");
+        write("mmsgw.toml", "");
+        write("gateways/a.toml", &MM7.replace("version = '6.8.0'", "dialect = 'mine'"));
+        let mine =
+            "protocol = 'MM7'\ndescription = 'mine'\nextends = 'sinch'\n[dialect]\nmax_recipients = 3\n";
+        write("dialects/mine.toml", mine);
+        let settings = Settings::load(&main).unwrap();
+        let GatewaySettings::Mm7(gateway) = &settings.gateways[0] else { panic!() };
+        assert_eq!(
+            (gateway.dialect.max_recipients, gateway.dialect.soap_action.as_str()),
+            (3, "{namespace}")
+        );
+        write("dialects/mine.toml", &mine.replace("max_", "most_"));
+        write("dialects/sinch.toml", mine);
+        let faults = Settings::load(&main).unwrap_err().to_string();
+        for want in [
+            "mine.toml: dialect `mine`",
+            "unknown field `most_recipients`",
+            "sinch.toml",
+            "comes with the gateway",
+        ] {
+            assert!(faults.contains(want), "{want}: {faults}");
+        }
+        let fault =
+            load("", &[("gw.toml", MM7.replace("version = '6.8.0'", "dialect = 'cinch'"))]).unwrap_err();
+        assert!(fault.contains("gw.toml: gateway.dialect") && fault.contains("sinch"), "{fault}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod config;
 mod exit;
 mod roles;
 mod storage;
+mod systemd;
 mod telemetry;
 
 use std::process::ExitCode;

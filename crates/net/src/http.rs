@@ -69,7 +69,7 @@ impl HttpClient {
             .retry(reqwest::retry::never())
             .no_proxy()
             .referer(false)
-            .user_agent(concat!("mmsgw/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .tcp_nodelay(true)
             .tcp_keepalive(KEEPALIVE)
             .connect_timeout(settings.connect_timeout)
@@ -157,6 +157,9 @@ pub enum BodyError {
 }
 
 const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How the client calls itself (RFC 9110 clause 10.1.5).
+pub const USER_AGENT: &str = concat!("mmsgw/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
 mod tests {

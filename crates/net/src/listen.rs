@@ -32,6 +32,17 @@ pub fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError>
     open().map_err(|source| BindError { address, source })
 }
 
+/// Takes over a listening socket that another process opened, such as systemd. Returns its address as well.
+///
+/// # Errors
+/// What the operating system says: it is no socket that listens, or none of TCP.
+pub fn adopt(socket: std::net::TcpListener) -> io::Result<(TcpListener, SocketAddr)> {
+    socket.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(socket)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 /// An address could not be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}")]
@@ -119,6 +130,16 @@ mod tests {
         assert_eq!(error.address, address);
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
         assert!(error.to_string().contains(&address.to_string()));
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_was_opened_before_is_served() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let expected = socket.local_addr().unwrap();
+        let (listener, address) = adopt(socket).unwrap();
+        assert_eq!(address, expected);
+        let (accepted, connected) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        assert_eq!(accepted.unwrap().1, connected.unwrap().local_addr().unwrap());
     }
 
     /// Greets, then holds the connection until the peer says a word.

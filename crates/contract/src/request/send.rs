@@ -29,6 +29,14 @@ pub struct SendRequest {
     pub variables: Variables,
     /// Where events are posted to, besides the gateway's URLs.
     pub events_url: Vec<String>,
+    /// The billing code, in place of the gateway's.
+    pub service_code: Option<String>,
+    /// The application that it is for, in place of the gateway's. So the two that follow.
+    pub handling_app: Option<String>,
+    /// The application that replies go to.
+    pub reply_to_app: Option<String>,
+    /// What the applications tell each other.
+    pub app_info: Option<String>,
 }
 
 impl SendRequest {
@@ -63,6 +71,10 @@ impl SendRequest {
         self.priority = self.priority.or(common.priority);
         self.linked_id = self.linked_id.or_else(|| common.linked_id.clone());
         self.origin = self.origin.or_else(|| common.origin.clone());
+        self.service_code = self.service_code.or_else(|| common.service_code.clone());
+        self.handling_app = self.handling_app.or_else(|| common.handling_app.clone());
+        self.reply_to_app = self.reply_to_app.or_else(|| common.reply_to_app.clone());
+        self.app_info = self.app_info.or_else(|| common.app_info.clone());
         if self.events_url.is_empty() {
             self.events_url.clone_from(&common.events_url);
         }
@@ -77,6 +89,10 @@ impl SendRequest {
             linked_id: object.optional("linked_id", text_line),
             origin: object.optional("origin", address),
             events_url: object.optional("events_url", urls).unwrap_or_default(),
+            service_code: object.optional("service_code", text_line),
+            handling_app: object.optional("handling_app", text_line),
+            reply_to_app: object.optional("reply_to_app", text_line),
+            app_info: object.optional("app_info", text_line),
             ..Self::default()
         }
     }

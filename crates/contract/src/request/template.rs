@@ -10,7 +10,7 @@ use super::variables::variables;
 use super::{PartRequest, SendRequest};
 use crate::json::Json;
 use crate::reader::{At, Context, Object};
-use crate::scalar::{address, boolean, future, line, span, text_line, word};
+use crate::scalar::{address, boolean, count, future, line, span, text_line, word};
 use crate::{FaultCode, Problem, Rules};
 
 /// What `POST /mmsgw/v1/mms` asks for.
@@ -74,6 +74,10 @@ pub struct TemplateValues {
     pub drm: Change<bool>,
     pub content_adaptation: Change<bool>,
     pub can_redistribute: Change<bool>,
+    pub reply_charging: Change<bool>,
+    pub reply_charging_size: Change<u32>,
+    pub reply_deadline: Change<Timestamp>,
+    pub delivery_conditions: Change<Vec<u32>>,
     pub subject: Change<String>,
     /// They replace those there are, all of them.
     pub defaults: Change<Variables>,
@@ -94,6 +98,10 @@ impl TemplateValues {
             drm: object.change("drm", boolean),
             content_adaptation: object.change("content_adaptation", boolean),
             can_redistribute: object.change("can_redistribute", boolean),
+            reply_charging: object.change("reply_charging", boolean),
+            reply_charging_size: object.change("reply_charging_size", count),
+            reply_deadline: object.change("reply_deadline", future),
+            delivery_conditions: object.change("delivery_conditions", conditions),
             subject: object.change("subject", |j, at, c| line(j, at, c, c.rules.limits.subject)),
             defaults: object.change("defaults", variables),
         }
@@ -115,6 +123,10 @@ impl TemplateValues {
         self.drm.apply(&mut content.drm);
         self.content_adaptation.apply(&mut content.content_adaptation);
         self.can_redistribute.apply(&mut content.can_redistribute);
+        self.reply_charging.apply(&mut content.reply_charging);
+        self.reply_charging_size.apply(&mut content.reply_charging_size);
+        self.reply_deadline.apply(&mut content.reply_deadline);
+        self.delivery_conditions.apply(&mut content.delivery_conditions);
         self.subject.apply(&mut content.subject);
         match self.defaults {
             Change::Keep => {}
@@ -137,12 +149,15 @@ impl TemplateRequest {
             let parts = object.required("parts", |j, at, c| read_parts(j, at, c, false));
             let send = object.optional("send", SendRequest::read_object);
             let content = origin.map(|origin| {
-                let mut content = empty(origin);
+                let mut content = TemplateContent::new(origin);
                 values.apply(&mut content);
                 content
             });
             if let Some((code, detail)) = content.as_ref().and_then(charging_fault) {
                 object.fault::<()>("charged_party_id", code, detail);
+            }
+            if let Some(detail) = content.as_ref().and_then(reply_fault) {
+                object.fault::<()>("reply_charging", FaultCode::Required, detail);
             }
             object.finish();
             Some(Self { content: content?, parts: parts?.parts, send })
@@ -177,8 +192,13 @@ impl TemplateChangeRequest {
     pub fn check(&self, before: &TemplateContent) -> Result<(), Problem> {
         let mut after = TemplateContent { parts: Vec::new(), ..before.clone() };
         self.values.clone().apply(&mut after);
-        charging_fault(&after)
-            .map_or(Ok(()), |(code, detail)| Err(Problem::field("/charged_party_id", code, detail)))
+        if let Some((code, detail)) = charging_fault(&after) {
+            return Err(Problem::field("/charged_party_id", code, detail));
+        }
+        match reply_fault(&after) {
+            Some(detail) => Err(Problem::field("/reply_charging", FaultCode::Required, detail)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -216,26 +236,26 @@ fn charging_fault(content: &TemplateContent) -> Option<(FaultCode, &'static str)
     }
 }
 
-fn empty(origin: Address) -> TemplateContent {
-    TemplateContent {
-        origin,
-        show_sender: None,
-        earliest_delivery: None,
-        latest_delivery: None,
-        expire_after: None,
-        message_class: None,
-        content_class: None,
-        charged_party: None,
-        charged_party_id: None,
-        drm: None,
-        content_adaptation: None,
-        can_redistribute: None,
-        defaults: Variables::new(),
-        personal: false,
-        subject: None,
-        parts: Vec::new(),
-    }
+/// Size and deadline say something only of answers that are paid for.
+fn reply_fault(content: &TemplateContent) -> Option<&'static str> {
+    let limited = content.reply_charging_size.is_some() || content.reply_deadline.is_some();
+    let is_paid = content.reply_charging == Some(true);
+    (limited && !is_paid).then_some("a size or deadline of answers is given, so set `reply_charging` to true")
 }
+
+/// Numbers of delivery conditions.
+fn conditions(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<Vec<u32>> {
+    let Json::List(list) = json else { return context.wrong_type(at, &json, "a list of whole numbers") };
+    if list.len() > MOST_CONDITIONS {
+        let detail = format!("there are {} conditions; at most {MOST_CONDITIONS} are taken", list.len());
+        return context.fault(at, FaultCode::TooMany, detail);
+    }
+    let items = list.into_iter().enumerate();
+    let all: Vec<Option<u32>> = items.map(|(index, item)| count(item, &at.item(index), context)).collect();
+    all.into_iter().collect()
+}
+
+const MOST_CONDITIONS: usize = 16;
 
 const MESSAGE_CLASSES: [(&str, MessageClass); 4] = [
     ("personal", MessageClass::Personal),

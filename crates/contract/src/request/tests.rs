@@ -65,6 +65,9 @@ fn each_optional_value_is_read_and_refused_at_its_place() {
         ("drm", json!(true), json!("true"), WrongType),
         ("content_adaptation", json!(true), json!(0), WrongType),
         ("can_redistribute", json!(false), json!({}), WrongType),
+        ("reply_charging", json!(true), json!("yes"), WrongType),
+        ("delivery_conditions", json!([1, 7]), json!(1), WrongType),
+        ("delivery_conditions", json!([]), json!(vec![1; 17]), TooMany),
         ("subject", json!("Grüße ☀"), json!("a\nb"), BadCharacter),
         ("subject", json!(""), json!("\u{0}"), BadCharacter),
         ("subject", json!("a"), json!("\u{7f}"), BadCharacter),
@@ -112,6 +115,28 @@ fn a_third_party_is_named_exactly_when_charged() {
         [(at.clone(), FaultCode::Required)]
     );
     assert_eq!(faults(template(&with("charged_party_id", json!("a")))), [(at, FaultCode::Disagrees)]);
+}
+
+#[test]
+fn answers_are_limited_only_where_they_are_paid_for() {
+    let soon = NOW.as_secs() + 60;
+    for (field, value) in [("reply_charging_size", json!(30_000)), ("reply_deadline", json!(soon))] {
+        let alone = with(field, value.clone());
+        assert_eq!(
+            faults(template(&alone)),
+            [("/reply_charging".to_owned(), FaultCode::Required)],
+            "{field}"
+        );
+        let mut paid = alone;
+        paid["reply_charging"] = json!(true);
+        let content = template(&paid).unwrap().content;
+        assert_eq!(content.reply_charging, Some(true));
+        assert!(content.reply_charging_size == Some(30_000) || content.reply_deadline.is_some());
+        paid[field] = json!(0);
+        assert_eq!(faults(template(&paid))[0].0, format!("/{field}"));
+    }
+    let conditions = faults(template(&with("delivery_conditions", json!([1, 0]))));
+    assert_eq!(conditions, [("/delivery_conditions/1".to_owned(), FaultCode::OutOfRange)]);
 }
 
 #[test]

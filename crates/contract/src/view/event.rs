@@ -27,6 +27,8 @@ pub struct EventView {
     pub description: String,
     /// The carrier's own word or number.
     pub carrier_status: Option<String>,
+    /// What the carrier said besides (MM7 Details), as text.
+    pub details: Option<String>,
     /// When it happened, in seconds since 1970 UTC.
     pub timestamp: i64,
     /// The gateway instance that saw it.
@@ -46,6 +48,7 @@ impl EventView {
             state: event.state,
             description: event.description.clone(),
             carrier_status: event.carrier_status.clone(),
+            details: event.details.clone(),
             timestamp: event.at.as_secs(),
             gateway: event.instance.as_ref().map(ToString::to_string),
             destinations: joined(&event.destinations).unwrap_or_else(|| "*".to_owned()),

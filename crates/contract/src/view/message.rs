@@ -1,8 +1,8 @@
 //! Messages.
 
 use mmsgw_domain::{
-    Address, Direction, InstanceId, Message, Priority, Recipient, RecipientKind, State, Template, Timestamp,
-    Variables,
+    Address, Direction, InstanceId, Message, PreviouslySent, Priority, Recipient, RecipientKind, State,
+    Template, Timestamp, Variables,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -67,6 +67,12 @@ pub struct MessageView<'a> {
     pub reply_to_app: Option<String>,
     /// What the applications tell each other.
     pub app_info: Option<String>,
+    /// The billing code.
+    pub service_code: Option<String>,
+    /// Inbound: how often it was forwarded before.
+    pub forward_counter: Option<u32>,
+    /// Inbound: who sent it before, and when.
+    pub previously_sent: Vec<PreviouslySentView>,
     /// Where events are posted to, with commas.
     pub events_url: Option<String>,
     /// Whether an acknowledgement is asked for.
@@ -84,6 +90,28 @@ pub struct MessageView<'a> {
     pub template: TemplateView<'a>,
     /// What happened to it, oldest first.
     pub events: Vec<EventView>,
+}
+
+/// One earlier sending of a message that was forwarded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PreviouslySent)]
+pub struct PreviouslySentView {
+    /// Its place in the order of sendings.
+    pub position: u32,
+    /// Who sent it.
+    pub address: Option<String>,
+    /// When, in seconds since 1970 UTC.
+    pub timestamp: Option<i64>,
+}
+
+impl PreviouslySentView {
+    fn of(sent: &PreviouslySent) -> Self {
+        Self {
+            position: sent.position,
+            address: sent.address.as_ref().map(ToString::to_string),
+            timestamp: sent.at.map(Timestamp::as_secs),
+        }
+    }
 }
 
 /// How far a message is for one number.
@@ -144,6 +172,9 @@ impl<'a> MessageView<'a> {
             handling_app: message.handling_app.clone(),
             reply_to_app: message.reply_to_app.clone(),
             app_info: message.app_info.clone(),
+            service_code: message.service_code.clone(),
+            forward_counter: message.forward_counter,
+            previously_sent: message.previously_sent.iter().map(PreviouslySentView::of).collect(),
             events_url: listed(message.events_url.iter().map(String::as_str).collect()),
             ack_requested: message.ack_requested,
             dr_requested: message.dr_requested,

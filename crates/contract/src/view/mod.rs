@@ -12,7 +12,7 @@ mod tests;
 pub use batch::{BatchView, RefusedLineView, RefusedLinesView};
 pub use event::{EventCallback, EventView, StateWord};
 pub use links::{Links, MEDIA_PATH};
-pub use message::{MessageView, RecipientView};
+pub use message::{MessageView, PreviouslySentView, RecipientView};
 pub use rehearsal::{RehearsalView, RehearsedPartView};
 pub use template::{PartView, TemplateView};
 

@@ -45,6 +45,14 @@ pub struct TemplateView<'a> {
     pub content_adaptation: Option<bool>,
     /// Whether the recipient may forward it.
     pub can_redistribute: Option<bool>,
+    /// Whether the sender pays for the answer.
+    pub reply_charging: Option<bool>,
+    /// Octets of the largest answer that is paid for.
+    pub reply_charging_size: Option<u32>,
+    /// Last time for an answer that is paid for, in seconds since 1970 UTC.
+    pub reply_deadline: Option<i64>,
+    /// Conditions without which it is not delivered.
+    pub delivery_conditions: Option<Vec<u32>>,
     /// Subject.
     pub subject: Option<String>,
     /// Values of variables where a message gives none.
@@ -74,6 +82,10 @@ impl<'a> TemplateView<'a> {
             drm: content.drm,
             content_adaptation: content.content_adaptation,
             can_redistribute: content.can_redistribute,
+            reply_charging: content.reply_charging,
+            reply_charging_size: content.reply_charging_size,
+            reply_deadline: content.reply_deadline.map(Timestamp::as_secs),
+            delivery_conditions: content.delivery_conditions.clone(),
             subject: content.subject.clone(),
             defaults: content.defaults.clone(),
             parts: content.parts.iter().map(|part| PartView::of(part, links)).collect(),

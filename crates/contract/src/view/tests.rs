@@ -42,6 +42,10 @@ fn template() -> Template {
         can_redistribute: None,
         defaults: mmsgw_domain::Variables::new(),
         personal: false,
+        reply_charging: None,
+        reply_charging_size: None,
+        reply_deadline: None,
+        delivery_conditions: None,
         subject: Some("Hi".into()),
         parts: vec![
             part(1, "a.txt", "text/plain", PartContent::Text("hello".into())),
@@ -61,6 +65,7 @@ fn event() -> Event {
         code: Code::OK,
         description: "on the handset".into(),
         carrier_status: Some("Retrieved".into()),
+        details: None,
         at: NOW,
         instance: Some(instance),
         destinations: vec!["+15555550101".parse().unwrap(), "54322".parse().unwrap()],
@@ -112,6 +117,9 @@ fn message() -> Message {
         handling_app: None,
         reply_to_app: None,
         app_info: None,
+        service_code: None,
+        forward_counter: None,
+        previously_sent: Vec::new(),
         rounds: 0,
         events: vec![],
         version: 1,
@@ -176,17 +184,18 @@ fn the_event_callback() {
     check(
         &EventCallback::of(id(32), &event()),
         &expect![[r#"
-        {
-          "message": "019a0000000070008000000000000020",
-          "sequence": 2,
-          "code": "200",
-          "state": "DELIVERED",
-          "description": "on the handset",
-          "carrier_status": "Retrieved",
-          "timestamp": 1800000000,
-          "gateway": "gw:east:host1:42",
-          "destinations": "+15555550101,54322"
-        }"#]],
+            {
+              "message": "019a0000000070008000000000000020",
+              "sequence": 2,
+              "code": "200",
+              "state": "DELIVERED",
+              "description": "on the handset",
+              "carrier_status": "Retrieved",
+              "details": null,
+              "timestamp": 1800000000,
+              "gateway": "gw:east:host1:42",
+              "destinations": "+15555550101,54322"
+            }"#]],
     );
 }
 

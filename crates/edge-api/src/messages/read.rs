@@ -16,7 +16,7 @@ use crate::templates::{answer, id_in_path};
     get, path = "/mmsgw/v1/mms/outbound/{id}", tag = "messages",
     params(("id" = String, Path, description = "The message's id")),
     responses(
-        (status = 200, body = MessageView),
+        (status = 200, description = "The message", body = MessageView),
         (status = 404, description = "There is none", body = ProblemView, content_type = "application/problem+json"),
     ),
     security(("key" = ["read"]))
@@ -34,7 +34,7 @@ pub(crate) async fn read_outbound(
     get, path = "/mmsgw/v1/mms/inbound/{id}", tag = "messages",
     params(("id" = String, Path, description = "The message's id")),
     responses(
-        (status = 200, body = MessageView),
+        (status = 200, description = "The message", body = MessageView),
         (status = 404, description = "There is none", body = ProblemView, content_type = "application/problem+json"),
     ),
     security(("key" = ["read"]))

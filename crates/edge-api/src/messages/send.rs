@@ -136,7 +136,12 @@ pub(crate) fn submission(
     if let Some(origin) = &request.origin {
         caller.may_use_origin(origin, &format!("{place}/origin"))?;
     }
-    Ok(Submission {
+    Ok(unchecked_submission(request))
+}
+
+/// The engine's submission of a request that may use what it names.
+pub(crate) fn unchecked_submission(request: SendRequest) -> Submission {
+    Submission {
         to: request.destination,
         cc: request.cc,
         bcc: request.bcc,
@@ -146,7 +151,11 @@ pub(crate) fn submission(
         origin: request.origin,
         variables: request.variables,
         events_url: request.events_url,
-    })
+        service_code: request.service_code,
+        handling_app: request.handling_app,
+        reply_to_app: request.reply_to_app,
+        app_info: request.app_info,
+    }
 }
 
 /// 202 with the message object and its place.

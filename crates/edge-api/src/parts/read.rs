@@ -15,7 +15,7 @@ use crate::templates::{answer, id_in_path};
     get, path = "/mmsgw/v1/mms_part/{id}", tag = "parts",
     params(("id" = String, Path, description = "The part's id")),
     responses(
-        (status = 200, body = PartView),
+        (status = 200, description = "The part", body = PartView),
         (status = 404, description = "There is none", body = ProblemView, content_type = "application/problem+json"),
     ),
     security(("key" = ["read"]))

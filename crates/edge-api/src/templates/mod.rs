@@ -12,7 +12,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, StatusCode};
 use mmsgw_contract::{PartBody, PartRequest, Problem, ProblemCode, TemplateRequest};
 use mmsgw_domain::Id;
-use mmsgw_engine::{DraftContent, PartDraft, TemplateDraft};
+use mmsgw_engine::{DraftContent, PartDraft, Submission, TemplateDraft};
 use serde::Serialize;
 
 use crate::error::Refused;
@@ -50,6 +50,13 @@ pub(crate) fn part_draft(part: PartRequest) -> PartDraft {
             PartDraft::New { name, content_type, content }
         }
     }
+}
+
+/// What a request of `POST /mmsgw/v1/mms` asks the engine for: the template, and the message to be sent from it
+/// where it says so. Whether a caller may ask for that is not looked at.
+pub fn drafts(mut request: TemplateRequest) -> (TemplateDraft, Option<Submission>) {
+    let submission = request.send.take().map(crate::messages::send::unchecked_submission);
+    (template_draft(request), submission)
 }
 
 fn template_draft(request: TemplateRequest) -> TemplateDraft {

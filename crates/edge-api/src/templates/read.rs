@@ -15,7 +15,7 @@ use crate::error::Refused;
     get, path = "/mmsgw/v1/mms/{id}", tag = "templates",
     params(("id" = String, Path, description = "The template's id")),
     responses(
-        (status = 200, body = TemplateView),
+        (status = 200, description = "The template", body = TemplateView),
         (status = 404, description = "There is none", body = ProblemView, content_type = "application/problem+json"),
     ),
     security(("key" = ["read"]))

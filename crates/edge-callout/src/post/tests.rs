@@ -35,6 +35,7 @@ fn event() -> Event {
         code: Code::OK,
         description: "Retrieved".into(),
         carrier_status: Some("Retrieved".into()),
+        details: None,
         at: Timestamp::from_secs(NOW - 5),
         instance: None,
         destinations: vec!["+12065550102".parse().unwrap()],

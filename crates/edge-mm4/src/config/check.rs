@@ -43,7 +43,7 @@ impl Mm4Settings {
 
     /// The version stated on the wire; `None` unless it is three numbers.
     pub fn version(&self) -> Option<Version> {
-        let mut numbers = self.gateway.version.split('.').map(|n| {
+        let mut numbers = self.dialect.version.split('.').map(|n| {
             let digits = !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit());
             n.parse::<u16>().ok().filter(|_| digits)
         });
@@ -90,7 +90,7 @@ impl Mm4Settings {
 
     /// Our system's mailbox, with its domain.
     pub fn system_mailbox(&self) -> String {
-        let (mailbox, domain) = (&self.outbound.originator_address, &self.outbound.local_domain);
+        let (mailbox, domain) = (&self.dialect.originator_system, &self.outbound.local_domain);
         if mailbox.contains('@') { mailbox.clone() } else { format!("{mailbox}@{domain}") }
     }
 
@@ -100,7 +100,7 @@ impl Mm4Settings {
             "this file is read as one of an MM4 gateway".into()
         });
         faults.unless(self.version().is_some(), "gateway.version", || {
-            format!("`{}` is not three numbers, as in `6.10.0`", gateway.version.escape_debug())
+            format!("`{}` is not three numbers, as in `6.10.0`", self.dialect.version.escape_debug())
         });
         let plain = |c: char| c.is_ascii_graphic() && c != ':';
         faults.unless(!gateway.name.is_empty() && gateway.name.chars().all(plain), "gateway.name", || {
@@ -274,7 +274,7 @@ mod tests {
     fn each_fault_names_its_field() {
         assert_eq!(faults(|s| s.gateway.protocol = Protocol::Mm7), ["gateway.protocol"]);
         for version in ["6.10", "6.10.0.1", "six", "6.+1.0", "6.10.0\r\n"] {
-            assert_eq!(faults(|s| s.gateway.version = version.into()), ["gateway.version"], "{version:?}");
+            assert_eq!(faults(|s| s.dialect.version = version.into()), ["gateway.version"], "{version:?}");
         }
         assert_eq!(faults(|s| s.gateway.name = "a:b".into()), ["gateway.name"]);
         for host in
@@ -289,7 +289,7 @@ mod tests {
         let local = faults(|s| s.outbound.local_domain = "own\r\n.example".into());
         assert_eq!(local, ["outbound.local_domain", "outbound.originator_address"]);
         assert_eq!(faults(|s| s.inbound.host = Some("a b".into())), ["inbound.host"]);
-        let system = faults(|s| s.outbound.originator_address = "a b".into());
+        let system = faults(|s| s.dialect.originator_system = "a b".into());
         assert_eq!(system, ["outbound.originator_address"]);
         let fixed = faults(|s| s.outbound.recipient_address = vec!["x>\r\n@y".into()]);
         assert_eq!(fixed, ["outbound.recipient_address"]);

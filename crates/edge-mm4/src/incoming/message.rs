@@ -7,7 +7,8 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use mmsgw_domain::{
-    Address, CarrierIds, ContentClass, MessageClass, Priority, RecipientKind, TemplateContent, Timestamp,
+    Address, CarrierIds, ContentClass, MessageClass, PreviouslySent, Priority, RecipientKind,
+    TemplateContent, Timestamp,
 };
 use mmsgw_engine::{InboundContent, InboundMessage, InboundPart};
 use mmsgw_mime::Entity;
@@ -52,6 +53,9 @@ impl Reader {
             handling_app: req.applic.applic_id.clone(),
             reply_to_app: req.applic.reply_applic_id.clone(),
             app_info: req.applic.aux_applic_info.clone(),
+            service_code: None,
+            forward_counter: req.forward_counter,
+            previously_sent: self.previously_sent(req),
         }
     }
 
@@ -61,6 +65,17 @@ impl Reader {
         let from = req.from.clone().or_else(|| Mm4Address::parse(envelope.mail_from));
         let theirs = |domain: &str| self.trust.covers(domain);
         from.map_or_else(|| Address::from_carrier(""), |from| address(&from, self.prefix(), theirs))
+    }
+
+    /// The earlier sendings, whoever was the user then.
+    fn previously_sent(&self, req: &ForwardReq) -> Vec<PreviouslySent> {
+        let theirs = |domain: &str| self.trust.covers(domain);
+        let hop = |hop: &mm4::PreviouslySent| PreviouslySent {
+            position: hop.position,
+            address: hop.address.as_ref().map(|a| address(a, self.prefix(), theirs)),
+            at: hop.at.map(Timestamp::from_jiff),
+        };
+        req.previously_sent.iter().take(MAX_HOPS).map(hop).collect()
     }
 
     fn recipients(&self, req: &ForwardReq, envelope: Envelope<'_>) -> Vec<(RecipientKind, Address)> {
@@ -157,22 +172,15 @@ fn template(req: &ForwardReq, origin: Address) -> TemplateContent {
         None => (None, None),
     };
     TemplateContent {
-        origin,
         show_sender: req.sender_visibility.as_ref().and_then(visible),
-        earliest_delivery: None,
         latest_delivery,
         expire_after,
         message_class: req.message_class.as_ref().and_then(message_class),
         content_class: req.content_class.as_ref().and_then(content_class),
-        charged_party: None,
-        charged_party_id: None,
         drm: req.drm_content,
         content_adaptation: req.adaptation_allowed,
-        can_redistribute: None,
-        defaults: mmsgw_domain::Variables::new(),
-        personal: false,
         subject: req.subject.as_deref().and_then(subject),
-        parts: Vec::new(),
+        ..TemplateContent::new(origin)
     }
 }
 
@@ -265,6 +273,8 @@ fn content_class(class: &mm4::ContentClass) -> Option<ContentClass> {
     }
 }
 
+/// Earlier sendings of a message that are kept.
+const MAX_HOPS: usize = 64;
 /// Recipients of one mail that are kept.
 const MAX_RECIPIENTS: usize = 256;
 /// Characters of a subject that are kept.

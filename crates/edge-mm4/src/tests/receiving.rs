@@ -58,7 +58,7 @@ fn gateways() -> [Mm4Settings; 2] {
     ["east", "west"].map(|group| {
         let mut settings = settings();
         settings.gateway.group = group.parse().unwrap();
-        settings.outbound.originator_address = format!("{group}-system");
+        settings.dialect.originator_system = format!("{group}-system");
         settings.inbound.host = Some(format!("{group}.own.example"));
         settings
     })

@@ -52,6 +52,20 @@ fn is_sent(delivery: &Delivery) -> bool {
 }
 
 #[tokio::test]
+async fn a_preview_is_what_goes_out_octet_for_octet() {
+    let fake = Fake::usual().await;
+    let gateway = gateway(&fake, |s| s.dialect.one_recipient_per_mail = true);
+    let message = sample(&["+15555550102", "15555550103", "54322"]);
+    gateway.send(&message).await;
+    let previews = gateway.preview(&message).await.unwrap();
+    let mut shown: Vec<_> = previews.into_iter().map(|preview| preview.mail).collect();
+    let mut mails = fake.mails.lock().clone();
+    mails.sort();
+    shown.sort();
+    assert_eq!((mails.len(), mails), (3, shown));
+}
+
+#[tokio::test]
 async fn a_mail_reads_back_as_the_request_that_was_sent() {
     for extensions in [&["PIPELINING"][..], &[], &["PIPELINING", "CHUNKING", "SIZE 1000000"]] {
         let fake = Fake::with(Manner { extensions, ..Manner::default() }, |_, _| None).await;
@@ -72,6 +86,7 @@ async fn a_mail_reads_back_as_the_request_that_was_sent() {
             Answer {
                 code: Code::OK,
                 carrier_status: Some("250".into()),
+                details: None,
                 description: "handed to the carrier: taken".into()
             }
         );

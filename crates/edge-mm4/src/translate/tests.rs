@@ -177,7 +177,7 @@ fn the_dialect_changes_ids_addresses_and_headers() {
     settings.dialect.extra_headers.insert("X-Hub".into(), "yes".into());
     settings.addressing.dest_prefix = String::new();
     settings.addressing.dest_suffix = String::new();
-    settings.gateway.version = "5.5.0".into();
+    settings.dialect.version = "5.5.0".into();
     let outbound = simple(&["+15555550102", "someone@mail.example"]);
     let head = head(&settings, &outbound);
     let id = outbound.message.id;

@@ -360,9 +360,7 @@ async fn a_message_goes_out_and_its_reports_come_back() {
         group: Some(settings.gateway.group.clone()),
         priority: None,
         linked_id: None,
-        origin: None,
-        variables: mmsgw_domain::Variables::new(),
-        events_url: Vec::new(),
+        ..Submission::default()
     };
     let draft = TemplateDraft { content, parts: vec![part] };
     let (message, _) = house.engine.submit_new(draft, submission).await.unwrap();

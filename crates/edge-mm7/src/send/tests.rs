@@ -404,9 +404,8 @@ async fn the_size_on_the_wire_is_known_beforehand() {
             let mut outbound = outbound(&["+15555550101"]);
             outbound.content = Arc::new(testing::content(parts));
             let told = Mm7Scales::new(&settings_for("http://127.0.0.1:1/", more)).wire_octets(&outbound);
-            let request = |content: Option<&str>| Some(gateway.translator.submit(&outbound, content));
-            let packaged = gateway.package(Some(&outbound.content), request).await.unwrap().unwrap();
-            assert_eq!(told, packaged.content_length() as u64, "{more} {}", parts.len());
+            let previews = gateway.preview(&outbound).await.unwrap();
+            assert_eq!(told, previews[0].body.len() as u64, "{more} {}", parts.len());
         }
     }
 }

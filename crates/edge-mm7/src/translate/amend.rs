@@ -48,7 +48,7 @@ impl Translator {
             AmendForm::Standard => Pdu::ReplaceReq(Box::new(mm7::ReplaceReq {
                 sender: self.sender(message),
                 message_id: message_id.to_owned(),
-                service_code: self.service_code.clone(),
+                service_code: self.billing(message),
                 time_stamp,
                 read_reply: message.rr_requested,
                 earliest_delivery_time,
@@ -61,7 +61,7 @@ impl Translator {
             AmendForm::Extended => Pdu::ExtendedReplaceReq(Box::new(mm7::ExtendedReplaceReq {
                 vasp_id: self.vaspid.clone(),
                 vas_id: self.vasid.clone(),
-                service_code: self.service_code.clone(),
+                service_code: self.billing(message),
                 replace_id: Some(message_id.to_owned()),
                 time_stamp,
                 earliest_delivery_time,

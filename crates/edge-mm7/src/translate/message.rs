@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use mmsgw_domain::{
-    Address, CarrierIds, ChargedParty, ContentClass, GroupName, MessageClass, Priority, RecipientKind,
-    TemplateContent, Timestamp,
+    Address, CarrierIds, ChargedParty, ContentClass, GroupName, MessageClass, PreviouslySent, Priority,
+    RecipientKind, TemplateContent, Timestamp,
 };
 use mmsgw_engine::InboundMessage;
 use mmsgw_mime::Entity;
@@ -32,7 +32,7 @@ impl Translator {
         let facts = TemplateContent {
             subject: line(request.subject.as_deref()),
             content_adaptation: adaptation(request.content.as_ref()),
-            ..nothing_said(origin.clone())
+            ..TemplateContent::new(origin.clone())
         };
         InboundMessage {
             fingerprint: delivery_fingerprint(transaction, request),
@@ -42,6 +42,7 @@ impl Translator {
             relay_server: line(request.relay_server_id.as_deref()),
             ua_caps: request.ua_capabilities.as_ref().and_then(|caps| line(caps.ua_prof.as_deref())),
             reply_charging_id: line(request.reply_charging_id.as_deref()),
+            previously_sent: self.previously_sent(request),
             carrier_ids: Some(CarrierIds { transaction: transaction.to_owned(), message: None }),
             parts: parts(content),
             ..bare(origin, recipients, facts, &request.application)
@@ -71,10 +72,40 @@ impl Translator {
             priority: request.priority.as_ref().and_then(priority),
             peer_ref: Some(message_id),
             linked_id: line(request.linked_id.as_deref()),
+            service_code: line(request.service_code.as_deref()),
             carrier_ids: Some(ids),
             parts: parts(content),
             ..bare(origin, recipients, facts, &request.application)
         }
+    }
+
+    /// Who sent a message before, and when; the two lists are tied by their positions.
+    fn previously_sent(&self, request: &mm7::DeliverReq) -> Vec<PreviouslySent> {
+        let mut found: Vec<PreviouslySent> = Vec::new();
+        let senders = request.previously_sent_by.iter().enumerate().map(|(index, sender)| {
+            let position = sender.sequence.unwrap_or_else(|| place(index));
+            (position, Some(self.numbering.stated(Some(&sender.address))), None)
+        });
+        // An interval has nothing to count from.
+        let dates =
+            request.previously_sent_date.iter().enumerate().filter_map(|(index, date)| match date.date {
+                When::At(at) => Some((
+                    date.sequence.unwrap_or_else(|| place(index)),
+                    None,
+                    Some(Timestamp::from_jiff(at)),
+                )),
+                When::After(_) => None,
+            });
+        for (position, address, at) in senders.chain(dates) {
+            if let Some(known) = found.iter_mut().find(|known| known.position == position) {
+                known.address = known.address.take().or(address);
+                known.at = known.at.or(at);
+            } else if found.len() < MAX_HOPS {
+                found.push(PreviouslySent { position, address, at });
+            }
+        }
+        found.sort_by_key(|hop| hop.position);
+        found
     }
 
     /// Those to deliver to, each once. A message that names none is for the service it came to: the first
@@ -171,9 +202,30 @@ fn submitted_facts(request: &mm7::SubmitReq, origin: Address) -> TemplateContent
         drm: request.drm_content,
         content_adaptation: adaptation(request.content.as_ref()),
         can_redistribute: request.distribution_indicator,
+        reply_charging: request.reply_charging.as_ref().map(|_| true),
+        reply_charging_size: request.reply_charging.as_ref().and_then(|charging| charging.size),
+        reply_deadline: reply_deadline(request),
+        delivery_conditions: Some(request.delivery_condition.clone()).filter(|list| !list.is_empty()),
         subject: line(request.subject.as_deref()),
-        ..nothing_said(origin)
+        ..TemplateContent::new(origin)
     }
+}
+
+/// The last time for an answer that is paid for. An interval counts from the submission, which the request may
+/// date.
+fn reply_deadline(request: &mm7::SubmitReq) -> Option<Timestamp> {
+    let deadline = request.reply_charging.as_ref()?.deadline?;
+    let at = match (deadline, request.time_stamp) {
+        (When::At(at), _) => Some(at),
+        (When::After(interval), Some(begun)) => interval.after(begun),
+        (When::After(_), None) => None,
+    };
+    at.map(Timestamp::from_jiff)
+}
+
+/// The position of an entry that states none.
+fn place(index: usize) -> u32 {
+    u32::try_from(index + 1).unwrap_or(u32::MAX)
 }
 
 /// A message of which nothing is said but who it is between, and which applications.
@@ -203,27 +255,9 @@ fn bare(
         handling_app: line(application.applic_id.as_deref()),
         reply_to_app: line(application.reply_applic_id.as_deref()),
         app_info: line(application.aux_applic_info.as_deref()),
-    }
-}
-
-fn nothing_said(origin: Address) -> TemplateContent {
-    TemplateContent {
-        origin,
-        show_sender: None,
-        earliest_delivery: None,
-        latest_delivery: None,
-        expire_after: None,
-        message_class: None,
-        content_class: None,
-        charged_party: None,
-        charged_party_id: None,
-        drm: None,
-        content_adaptation: None,
-        can_redistribute: None,
-        defaults: mmsgw_domain::Variables::new(),
-        personal: false,
-        subject: None,
-        parts: Vec::new(),
+        service_code: None,
+        forward_counter: None,
+        previously_sent: Vec::new(),
     }
 }
 
@@ -294,6 +328,8 @@ fn content_class(word: &mm7::ContentClass) -> Option<ContentClass> {
     }
 }
 
+/// Earlier sendings of a message that are kept.
+const MAX_HOPS: usize = 64;
 /// Octets of the longest fingerprint kept in plain words.
 const MAX_FINGERPRINT: usize = 400;
 

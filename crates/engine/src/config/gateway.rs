@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 pub struct GatewaySection {
     /// The carrier's protocol: `MM4` or `MM7`.
     pub protocol: Protocol,
-    /// The release of 3GPP TS 23.140 that is stated on the wire, such as `6.8.0`.
-    pub version: String,
+    /// Name of the dialect of this carrier; absent: the standard one of the protocol.
+    #[serde(default)]
+    pub dialect: Option<String>,
+    /// The release of 3GPP TS 23.140 that is stated on the wire, such as `6.8.0`; absent: that of the dialect.
+    #[serde(default)]
+    pub version: Option<String>,
     /// Name of this instance; part of its id.
     pub name: String,
     /// Name of the group, by which applications choose it. Instances of one group share its queues.
@@ -60,6 +64,16 @@ pub enum Protocol {
     Mm4,
     /// TS 23.140 clause 8.7: SOAP over HTTP.
     Mm7,
+}
+
+impl Protocol {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mm4 => "MM4",
+            Self::Mm7 => "MM7",
+        }
+    }
 }
 
 /// One URL or a list of them.
@@ -237,7 +251,7 @@ pub fn group_settings(
         queue_by_priority: gateway.queue_by_priority,
         max_age: gateway.max_age.0,
         heartbeat_interval: Some(gateway.heartbeat_interval.0).filter(|every| !every.is_zero()),
-        content: content.settings(&gateway.version),
+        content: content.settings(gateway.version.as_deref().unwrap_or_default()),
     }
 }
 

@@ -6,24 +6,9 @@ fn part(name: &str, content_type: &str, text: &str) -> Part {
 }
 
 fn content(subject: &str, parts: Vec<Part>) -> TemplateContent {
-    TemplateContent {
-        origin: "54321".parse().unwrap(),
-        show_sender: None,
-        earliest_delivery: None,
-        latest_delivery: None,
-        expire_after: None,
-        message_class: None,
-        content_class: None,
-        charged_party: None,
-        charged_party_id: None,
-        drm: None,
-        content_adaptation: None,
-        can_redistribute: None,
-        subject: Some(subject.into()),
-        defaults: Variables::new(),
-        personal: true,
-        parts,
-    }
+    let mut content = TemplateContent::new("54321".parse().unwrap());
+    (content.subject, content.parts, content.personal) = (Some(subject.into()), parts, true);
+    content
 }
 
 fn text(value: &str) -> Variable {

@@ -42,6 +42,9 @@ fn inbound(fingerprint: &str) -> InboundMessage {
         handling_app: None,
         reply_to_app: None,
         app_info: None,
+        service_code: Some("gold".into()),
+        forward_counter: Some(2),
+        previously_sent: vec![mmsgw_domain::PreviouslySent { position: 1, address: None, at: None }],
     }
 }
 

@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use bytes::Bytes;
 use expect_test::expect_file;
 use mmsgw_mm7::{
-    Address, Context, ErrorSide, FaultKind, Limits, Message, Namespace, Pdu, Prefixes, ReadErrorKind,
-    Recipients, Status, SubmitReq, WriteError, WriteOptions, package, read_request, read_response,
-    write_envelope, write_fault,
+    Address, Charset, Context, ErrorSide, FaultKind, Limits, Message, Namespace, Pdu, Prefixes,
+    ReadErrorKind, Recipients, Status, SubmitReq, WriteError, WriteOptions, package, read_request,
+    read_response, write_envelope, write_fault,
 };
 
 use crate::examples::{all, message, submit};
@@ -180,7 +180,7 @@ fn a_package_reads_back_with_its_content() {
     request.subject = Some("--edge".into());
     let sent = message(Pdu::SubmitReq(Box::new(request)));
     let envelope = write_envelope(&sent, &WriteOptions::default()).unwrap();
-    let packaged = package(&envelope, &content, "content", "edge").unwrap();
+    let packaged = package((&envelope, Charset::default()), &content, "content", "edge").unwrap();
     let body = Bytes::from([&packaged.head[..], &packaged.body[..], &packaged.tail[..]].concat());
     let read = read_request(Some(&packaged.content_type), body, &Limits::default()).unwrap();
     assert_eq!(read.message, sent);

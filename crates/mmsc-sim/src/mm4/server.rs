@@ -312,7 +312,7 @@ impl Session {
     async fn settle(&mut self, live: &LiveScript, incoming: Incoming, data: Vec<u8>) -> Outcome {
         let shared = Arc::clone(&self.shared);
         let subject = incoming.field("Subject").unwrap_or_default();
-        let decision = live.decide(Some(subject), &incoming.to, |rule| {
+        let decision = live.decide(None, Some(subject), &incoming.to, |rule| {
             let stage = rule.mm4.as_ref().map(|mm4| mm4.answer.stage());
             stage.is_some_and(|stage| stage.is_none_or(|stage| stage == Mm4Stage::EndOfData))
         });
@@ -374,7 +374,7 @@ impl Session {
             _ => self.rcpt_to.clone(),
         };
         let early = matches!(stage, Mm4Stage::Connect | Mm4Stage::Ehlo | Mm4Stage::Mail);
-        let decision = live.decide(None, &recipients, |rule| {
+        let decision = live.decide(None, None, &recipients, |rule| {
             rule.mm4.as_ref().is_some_and(|mm4| mm4.answer.stage() == Some(stage))
         });
         let behaviour = if early { &live.script.mm4 } else { decision.mm4(stage) };

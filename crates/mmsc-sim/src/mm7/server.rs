@@ -148,7 +148,8 @@ fn decide<'a>(shared: &Shared, live: &'a crate::script::LiveScript, request: &Re
     };
     let all = soap.as_ref().map(|soap| soap.recipients.concat()).unwrap_or_default();
     let subject = soap.as_ref().and_then(|soap| soap.field("Subject"));
-    let decision = live.decide(Some(subject.unwrap_or_default()), &all, |rule| rule.mm7.is_some());
+    let operation = soap.as_ref().map(|soap| soap.operation.as_str());
+    let decision = live.decide(operation, Some(subject.unwrap_or_default()), &all, |rule| rule.mm7.is_some());
     let sighting = match &soap {
         Some(soap) if !soap.transaction_id.is_empty() => shared.recorder.sight("mm7", &soap.transaction_id),
         _ => Sighting { attempt: 1, accepted_as: None },
@@ -158,11 +159,18 @@ fn decide<'a>(shared: &Shared, live: &'a crate::script::LiveScript, request: &Re
         None => effective(&decision, sighting.attempt),
     };
     let message_id = match &soap {
-        Some(soap) if soap.operation == "SubmitReq" => shared.message_id(sighting.accepted_as.unwrap_or(seq)),
+        Some(soap) if makes_message(&soap.operation) => {
+            shared.message_id(sighting.accepted_as.unwrap_or(seq))
+        }
         Some(soap) => soap.field("MessageID").unwrap_or_default().to_owned(),
         None => String::new(),
     };
     Turn { soap, dialect, decision, sighting, seq, message_id, answer, problems }
+}
+
+/// Whether the response names a message that came to be.
+fn makes_message(operation: &str) -> bool {
+    matches!(operation, "SubmitReq" | "extendedReplaceReq")
 }
 
 fn effective(decision: &Decision<'_>, attempt: u32) -> Mm7Answer {
@@ -266,7 +274,7 @@ fn response(turn: &Turn<'_>) -> Vec<u8> {
         let status = Status::new(code, text, details);
         // The schema wants a MessageID in every SubmitRsp, an empty one where there is none.
         let id = if turn.accepts() { turn.message_id.as_str() } else { "" };
-        let id = turn.is_submit().then_some(id);
+        let id = makes_message(operation).then_some(id);
         http(
             200,
             "text/xml; charset=utf-8",

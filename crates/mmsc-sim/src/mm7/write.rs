@@ -68,7 +68,12 @@ pub(crate) fn response(
 ) -> String {
     let name = format!("{}Rsp", operation.strip_suffix("Req").unwrap_or(operation));
     let id = message_id.map(|id| element("MessageID", id)).unwrap_or_default();
-    request(dialect, transaction, &name, &format!("{}{id}", status.xml()))
+    let children = match operation.starts_with("extended") {
+        // They have the id first, and of the status only its code.
+        true => format!("{id}<Status>{}</Status>", element("StatusCode", &status.code.to_string())),
+        false => format!("{}{id}", status.xml()),
+    };
+    request(dialect, transaction, &name, &children)
 }
 
 /// A fault with RSErrorRsp.
@@ -143,6 +148,9 @@ mod tests {
             (Some("Partial success"), Some("+1 <unknown>"))
         );
         assert_eq!((soap.namespace, soap.version), (dialect().namespace, dialect().version));
+
+        let xml = response(&dialect(), "t", "extendedReplaceReq", Status::new(1000, None, None), Some("m2"));
+        assert!(xml.contains("<MessageID>m2</MessageID><Status><StatusCode>1000</StatusCode></Status>"));
 
         let xml = fault(&dialect(), "t", Status::new(2007, Some("bad"), None));
         let soap = soap::read(xml.as_bytes()).unwrap();

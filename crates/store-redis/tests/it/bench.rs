@@ -65,6 +65,9 @@ pub(crate) fn message(group: &GroupName) -> Message {
         reply_charging_id: None,
         handling_app: None,
         reply_to_app: None,
+        service_code: None,
+        forward_counter: None,
+        previously_sent: Vec::new(),
         app_info: None,
         rounds: 0,
         events: Vec::new(),
@@ -76,6 +79,7 @@ pub(crate) fn message(group: &GroupName) -> Message {
 
 fn event(state: State) -> Event {
     Event {
+        details: None,
         sequence: 0,
         state,
         code: Code::OK,

@@ -80,7 +80,12 @@ fn everything() -> ForwardReq {
         ack_request: Some(true),
     };
     req.originator_system = Some("PostMaster@mms.peer.example".into());
-    req.forward_counter = Some(1);
+    req.forward_counter = Some(2);
+    req.previously_sent = vec![mm4::PreviouslySent {
+        position: 1,
+        address: Some(Mm4Address::number("+15555550199")),
+        at: Some(Timestamp::from_secs(1_600_000_000).to_jiff()),
+    }];
     req.applic = mm4::ApplicIds {
         applic_id: Some("app".into()),
         reply_applic_id: Some("reply".into()),
@@ -144,6 +149,10 @@ fn a_request_with_every_header_comes_through() {
             can_redistribute: None,
             defaults: mmsgw_domain::Variables::new(),
             personal: false,
+            reply_charging: None,
+            reply_charging_size: None,
+            reply_deadline: None,
+            delivery_conditions: None,
             subject: Some("Grüße".into()),
             parts: vec![],
         },
@@ -170,6 +179,13 @@ fn a_request_with_every_header_comes_through() {
         handling_app: Some("app".into()),
         reply_to_app: Some("reply".into()),
         app_info: Some("info".into()),
+        service_code: None,
+        forward_counter: Some(2),
+        previously_sent: vec![PreviouslySent {
+            position: 1,
+            address: Some(number("+15555550199")),
+            at: Some(Timestamp::from_secs(1_600_000_000)),
+        }],
     };
     assert_eq!(message, expected);
 }

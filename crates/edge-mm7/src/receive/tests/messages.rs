@@ -23,7 +23,13 @@ fn picture(transaction: &str) -> (String, Vec<u8>) {
         body: Bytes::from_static(JPEG),
     };
     let content = entity(&[leaf], Layout::Mixed, Transfer::Binary, "inner").unwrap();
-    let packaged = mm7::package(deliver(transaction, elements).as_bytes(), &content, "c", "outer").unwrap();
+    let packaged = mm7::package(
+        (deliver(transaction, elements).as_bytes(), mm7::Charset::default()),
+        &content,
+        "c",
+        "outer",
+    )
+    .unwrap();
     (
         format!("content-type: {}\r\n", packaged.content_type),
         [packaged.head, packaged.body, packaged.tail].concat(),

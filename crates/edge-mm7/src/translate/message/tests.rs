@@ -216,7 +216,7 @@ fn everything_that_a_delivery_says_is_kept() {
     assert_eq!(got.content.origin, got.origin);
     let least = deliver("");
     assert_eq!(said(&least), ["unknown > To unknown"]);
-    assert_eq!(least.content, nothing_said(Address::from_carrier("")));
+    assert_eq!(least.content, TemplateContent::new(Address::from_carrier("")));
 }
 
 #[test]
@@ -338,9 +338,12 @@ async fn submission(outbound: &mmsgw_engine::Outbound, sections: &str) -> (Strin
     let settings = settings(sections);
     let renderer = crate::render::Renderer::new(&settings.dialect, 1 << 20);
     let content = renderer.content(&outbound.content).await.unwrap().unwrap();
-    let request = Translator::new(&settings).submit(outbound, Some(crate::render::CONTENT_ID));
+    let to = (outbound.recipients.as_slice(), outbound.transaction_id.as_str());
+    let request = Translator::new(&settings).submit(outbound, to, Some(crate::render::CONTENT_ID));
     let envelope = mm7::write_envelope(&request, &mm7::WriteOptions::default()).unwrap();
-    let packaged = mm7::package(&envelope, &content, crate::render::CONTENT_ID, "b").unwrap();
+    let packaged =
+        mm7::package((&envelope, mm7::Charset::default()), &content.entity, crate::render::CONTENT_ID, "b")
+            .unwrap();
     (packaged.content_type, [packaged.head, packaged.body, packaged.tail].concat())
 }
 

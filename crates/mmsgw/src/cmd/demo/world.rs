@@ -13,6 +13,7 @@ use crate::cli::ApiArgs;
 use crate::client::ApiClient;
 use crate::config::Settings;
 use crate::roles::Roles;
+use crate::systemd::Sockets;
 
 pub(super) const MM7_GROUP: &str = "demo-mm7";
 pub(super) const MM4_GROUP: &str = "demo-mm4";
@@ -37,7 +38,7 @@ impl World {
         let directory = tempfile::Builder::new().prefix("mmsgw-demo-").tempdir()?;
         let simulator = Simulator::start(carrier()).await?;
         let settings = settings(directory.path(), &simulator, events_url, received_url)?;
-        let running = assemble::start(settings, Roles::all()).await?;
+        let running = assemble::start(settings, Roles::all(), Sockets::default()).await?;
         let smtp = running.smtp.context("no SMTP receiver")?;
         let carrier_http = running.carrier_http.first().context("no HTTP receiver for carriers")?.1;
         simulator.set_targets(Targets {
