@@ -165,6 +165,13 @@ impl World {
         std::fs::write(gateways.join("mm4.toml"), mm4).unwrap();
     }
 
+    /// Further lines of the main file's section `[general]`; before the gateway is started.
+    pub(crate) fn configure_more(&self, lines: &str) {
+        let path = self.directory.path().join("mmsgw.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, format!("{text}{lines}\n")).unwrap();
+    }
+
     /// Has messages from phones posted to `url`; before the gateway is started.
     pub(crate) fn receive_at(&self, url: &str) {
         for gateway in ["mm7", "mm4"] {
@@ -172,6 +179,17 @@ impl World {
             let text = std::fs::read_to_string(&path).unwrap();
             std::fs::write(path, format!("{text}[inbound]\nmms_received_url = '{url}'\n")).unwrap();
         }
+    }
+
+    /// Adds a group that speaks MM7 to the same carrier and tells nobody; `head` are further lines of its section
+    /// `[gateway]`. Before the gateway is started.
+    pub(crate) fn add_group(&self, group: &str, head: &str) {
+        let text = format!(
+            "[gateway]\nprotocol = 'MM7'\nversion = '6.8.0'\nname = 'crash'\ngroup = '{group}'\n{head}\n\
+             [outbound]\nremote_host = 'http://{}/mm7'\n",
+            self.peer[0]
+        );
+        std::fs::write(self.directory.path().join(format!("gateways/{group}.toml")), text).unwrap();
     }
 
     /// Where the gateway keeps its data.
@@ -402,6 +420,13 @@ impl Gateway {
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Octets of memory that the process holds.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the process lives");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// SIGSTOP: the process does nothing any more, its sockets stay.

@@ -26,6 +26,20 @@ pub enum ProblemCode {
     RequestTimeout,
     /// Somebody else changed the same thing.
     Conflict,
+    /// The `Idempotency-Key` is none.
+    BadIdempotencyKey,
+    /// The `Idempotency-Key` belongs to another request.
+    IdempotencyKeyReused,
+    /// The same request is being carried out.
+    RequestInProgress,
+    /// The batch was cancelled.
+    BatchCancelled,
+    /// The message has come to an end.
+    TooLate,
+    /// The carrier has the message and its protocol cannot change that.
+    NotAmendable,
+    /// The message is being handed to the carrier.
+    BeingSent,
     /// The body is larger than allowed.
     BodyTooLarge,
     /// The body is of another type than JSON.
@@ -44,7 +58,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 23] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::Unauthorized,
@@ -54,6 +68,13 @@ impl ProblemCode {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::Conflict,
+        Self::BadIdempotencyKey,
+        Self::IdempotencyKeyReused,
+        Self::RequestInProgress,
+        Self::BatchCancelled,
+        Self::TooLate,
+        Self::NotAmendable,
+        Self::BeingSent,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
@@ -94,8 +115,19 @@ impl ProblemCode {
             Self::MethodNotAllowed => "Use one of the methods in the Allow header.",
             Self::RequestTimeout => "Send it again over a faster connection; nothing was changed.",
             Self::Conflict => "Read it again and repeat the change.",
+            Self::BadIdempotencyKey => "Send a key such as a UUID, a new one for each new request.",
+            Self::IdempotencyKeyReused => "Use a new key for a new request; repeat a request as it was.",
+            Self::RequestInProgress => "Send it again after the time in the Retry-After header.",
+            Self::BatchCancelled => "Begin another batch under another Idempotency-Key.",
+            Self::TooLate => "Look at the message: its numbers tell how each of them ended.",
+            Self::NotAmendable => {
+                "Nothing can be done: only messages sent over MM7 can be changed at the carrier."
+            }
+            Self::BeingSent => "Send the request again after the time in the Retry-After header.",
             Self::BodyTooLarge => "Give large media by content_url, or have api.max_body raised.",
-            Self::UnsupportedMediaType => "Send JSON with `Content-Type: application/json`.",
+            Self::UnsupportedMediaType => {
+                "Send JSON with `Content-Type: application/json`; a batch also as application/x-ndjson."
+            }
             Self::InvalidRequest => "Correct the fields that errors names.",
             Self::Overloaded => "Send the request again after the time in the Retry-After header.",
             Self::Internal => "Report the instance to the operator, who finds it in the log.",
@@ -117,6 +149,17 @@ impl ProblemCode {
             Self::MethodNotAllowed => ("method_not_allowed", 405, "The path does not take this method"),
             Self::RequestTimeout => ("request_timeout", 408, "The request did not arrive in time"),
             Self::Conflict => ("conflict", 409, "Changed by another request at the same time"),
+            Self::BadIdempotencyKey => ("bad_idempotency_key", 400, "The Idempotency-Key is none"),
+            Self::IdempotencyKeyReused => {
+                ("idempotency_key_reused", 422, "The Idempotency-Key belongs to another request")
+            }
+            Self::RequestInProgress => ("request_in_progress", 409, "The same request is being carried out"),
+            Self::BatchCancelled => ("batch_cancelled", 409, "The batch was cancelled"),
+            Self::TooLate => ("too_late", 409, "The message has come to an end"),
+            Self::NotAmendable => {
+                ("not_amendable", 409, "The carrier has the message and cannot give it back")
+            }
+            Self::BeingSent => ("being_sent", 409, "The message is being handed to the carrier"),
             Self::BodyTooLarge => ("body_too_large", 413, "The body is too large"),
             Self::UnsupportedMediaType => {
                 ("unsupported_media_type", 415, "The body is of a type that is not taken")
@@ -183,6 +226,8 @@ pub enum FaultCode {
     Disagrees,
     /// A message needs a number in at least one of its lists.
     NoRecipient,
+    /// The template needs a variable that is not given.
+    MissingVariable,
     /// There is no such gateway group.
     UnknownGateway,
     /// No gateway group is given and none is the default.
@@ -229,6 +274,7 @@ impl FaultCode {
             Self::Exclusive => "exclusive",
             Self::Disagrees => "disagrees",
             Self::NoRecipient => "no_recipient",
+            Self::MissingVariable => "missing_variable",
             Self::UnknownGateway => "unknown_gateway",
             Self::NoGateway => "no_gateway",
             Self::NotPermitted => "not_permitted",

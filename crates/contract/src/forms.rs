@@ -2,6 +2,7 @@
 //! command line; the gateway reads requests with [`TemplateRequest`](crate::TemplateRequest) and its
 //! neighbours, which tell more about a fault than these types could.
 
+use mmsgw_domain::Variables;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -96,6 +97,10 @@ pub struct TemplateValuesForm {
     /// Subject; no control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// Values of variables where a message gives none: subject, text and SMIL may hold `{{ name }}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashMap<String, VariableForm>>)]
+    pub defaults: Option<Variables>,
 }
 
 /// An element of `parts`: a new part, or the id of one that was created on its own.
@@ -158,6 +163,10 @@ pub struct SendForm {
     /// Another origin than the template's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// Values of the template's variables, for all the numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashMap<String, VariableForm>>)]
+    pub variables: Option<Variables>,
     /// Where events are posted to, besides the gateway's URLs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events_url: Option<UrlsForm>,
@@ -175,6 +184,20 @@ pub struct SendForm {
     pub app_info: Option<String>,
 }
 
+/// Body of `PUT /mmsgw/v1/mms/outbound/<id>`. An empty object brings a message up to its template's latest revision.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+#[schema(as = ReplaceRequest)]
+pub struct ReplaceForm {
+    /// The id of the template whose latest revision takes the place of the content; the message's own if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Values of its variables; those of the message if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<std::collections::HashMap<String, VariableForm>>)]
+    pub variables: Option<Variables>,
+}
+
 /// Numbers: E.164 with or without `+`, short codes, mail addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -184,6 +207,19 @@ pub enum NumbersForm {
     Text(String),
     /// One by one.
     List(Vec<String>),
+}
+
+/// A value: text, a whole number, true or false.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = Variable)]
+pub enum VariableForm {
+    /// For conditions.
+    Flag(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Text.
+    Text(String),
 }
 
 /// URLs, `http` or `https`; a comma inside one is written `%2C`.

@@ -27,18 +27,19 @@ mod view;
 
 pub use code::{FaultCode, ProblemCode};
 pub use forms::{
-    CallbackAnswerForm, NumbersForm, OrderForm, PartForm, PartItem, ReportForm, SendForm, StatusForm,
-    TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm,
+    CallbackAnswerForm, NumbersForm, OrderForm, PartForm, PartItem, ReplaceForm, ReportForm, SendForm,
+    StatusForm, TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm, VariableForm,
 };
 pub use key::{ApiKey, KeySettings, Keys, Scope};
 pub use limits::{Limits, Rules};
 pub use media_type::{ContentTypes, type_by_name};
 pub use problem::{Fault, Problem, ProblemView};
 pub use request::{
-    CallbackAnswer, Change, PartBody, PartRequest, ReportRequest, SendRequest, TemplateChangeRequest,
-    TemplateRequest, TemplateValues,
+    CallbackAnswer, Change, PartBody, PartRequest, ReplaceRequest, ReportRequest, SendRequest,
+    TemplateChangeRequest, TemplateRequest, TemplateValues,
 };
 pub use view::{
-    EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, PreviouslySentView, RecipientView,
-    StateWord, TemplateView,
+    BatchView, EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, PreviouslySentView,
+    RecipientView, RefusedLineView, RefusedLinesView, RehearsalView, RehearsedPartView, StateWord,
+    TemplateView,
 };

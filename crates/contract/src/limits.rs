@@ -28,6 +28,10 @@ pub struct Limits {
     pub urls: usize,
     /// Characters of any other line of text.
     pub text: usize,
+    /// Variables of one message or template.
+    pub variables: usize,
+    /// Characters of a variable's value.
+    pub variable: usize,
     /// JSON values in one body, which bounds the memory that reading it takes.
     pub values: usize,
 }
@@ -42,6 +46,8 @@ impl Default for Limits {
             url: 2_048,
             urls: 8,
             text: 256,
+            variables: 100,
+            variable: 4_096,
             values: 100_000,
         }
     }

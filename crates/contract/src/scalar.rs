@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use mmsgw_domain::{Address, GroupName, MessageId, PartId, Timestamp};
+use mmsgw_domain::{Address, GroupName, MessageId, PartId, TemplateId, Timestamp};
 
 use crate::FaultCode;
 use crate::json::Json;
@@ -164,6 +164,10 @@ pub(crate) fn group_of_instance(json: Json<'_>, at: &At<'_>, context: &Context<'
 
 pub(crate) fn message_id(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<MessageId> {
     parsed(json, at, context, "the message's id as a string")
+}
+
+pub(crate) fn template_id(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<TemplateId> {
+    parsed(json, at, context, "the template's id as a string")
 }
 
 pub(crate) fn part_id(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<PartId> {

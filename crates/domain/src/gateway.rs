@@ -113,6 +113,8 @@ pub struct GroupSettings {
     pub mms_received_url: Option<String>,
     /// What is asked of the carrier and answered to it.
     pub features: Features,
+    /// Whether its protocol can take back or replace a message that the carrier has.
+    pub amends: bool,
     /// High priority messages leave the queue first.
     pub queue_by_priority: bool,
     /// An unsent message without a time limit of its own expires after that.

@@ -34,6 +34,9 @@ pub enum PartKind {}
 /// See [`MessageKind`].
 #[derive(Debug)]
 pub enum JobKind {}
+/// See [`MessageKind`].
+#[derive(Debug)]
+pub enum BatchKind {}
 
 /// Names one message.
 pub type MessageId = Id<MessageKind>;
@@ -45,6 +48,8 @@ pub type RevisionId = Id<RevisionKind>;
 pub type PartId = Id<PartKind>;
 /// Names a job in a queue.
 pub type JobId = Id<JobKind>;
+/// Names a bulk order: many messages from one template.
+pub type BatchId = Id<BatchKind>;
 
 impl<K> Id<K> {
     /// A new id, sorted by `now`; the rest is random.

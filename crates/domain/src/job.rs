@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{AnswerTo, Code, Event, GroupName, MessageId, ReportOrder};
+use crate::{Address, AnswerTo, Code, Event, GroupName, MessageId, ReportOrder};
 
 /// Names a queue: each group has one of each kind, shared by all its instances.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,6 +80,30 @@ pub enum Job {
     ReportV1(ReportJob),
     /// Answer a request of the carrier's.
     AnswerV1(AnswerJob),
+    /// Have the carrier take back or replace a message that it has.
+    AmendV1(AmendJob),
+}
+
+/// See [`Job::AmendV1`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AmendJob {
+    /// The message.
+    pub message: MessageId,
+    /// What is to be done to it.
+    pub order: AmendOrder,
+    /// The numbers concerned; empty means those that the carrier has by now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<Address>,
+}
+
+/// What is to be done to a message that the carrier has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AmendOrder {
+    /// It is taken back.
+    Withdraw,
+    /// The revision that the message has by now is put in its place.
+    Replace,
 }
 
 /// See [`Job::ReportV1`].

@@ -22,6 +22,7 @@ mod retry;
 mod state;
 mod template;
 mod units;
+mod variables;
 
 pub use address::{Address, AddressError, AddressKind};
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -30,11 +31,11 @@ pub use event::Event;
 pub use gateway::{
     Compose, ContentSettings, Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release,
 };
-pub use id::{Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
+pub use id::{BatchId, Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
 pub use instance::{Heartbeat, InstanceHealth, InstanceRecord};
 pub use job::{
-    AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue, QueueError, QueueKind,
-    ReportJob, TransmitJob,
+    AmendJob, AmendOrder, AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue,
+    QueueError, QueueKind, ReportJob, TransmitJob,
 };
 pub use message::{CarrierIds, Direction, Message, PreviouslySent, Priority, Recipient, RecipientKind};
 pub use part::{BlobRef, Digest, DigestError, Part, PartContent};
@@ -43,3 +44,4 @@ pub use retry::RetryPolicy;
 pub use state::{Code, State, summary};
 pub use template::{ChargedParty, ContentClass, MessageClass, Template, TemplateContent};
 pub use units::{ByteSize, Span, UnitError};
+pub use variables::{Variable, Variables};

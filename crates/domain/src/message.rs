@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Address, Code, Event, GroupName, InstanceId, MessageId, RevisionId, State, TemplateId, Timestamp, summary,
+    Address, BatchId, Code, Event, GroupName, InstanceId, MessageId, RevisionId, State, TemplateId,
+    Timestamp, Variables, summary,
 };
 
 /// One message and all that is known of it.
@@ -23,6 +24,12 @@ pub struct Message {
     pub origin: Address,
     /// Who it goes to, in the order given.
     pub recipients: Vec<Recipient>,
+    /// What the template says to its numbers and not to others'.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub variables: Variables,
+    /// The bulk order that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchId>,
     /// An earlier message that this one answers (MM7 LinkedID).
     pub linked_id: Option<String>,
     /// Its priority, passed on to the carrier.
@@ -281,6 +288,8 @@ mod tests {
             peer_ref: None,
             last_tran_id: None,
             ack_at_addr: None,
+            variables: Variables::new(),
+            batch: None,
             carrier_ids: None,
             relay_server: None,
             ua_caps: None,

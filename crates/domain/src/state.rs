@@ -63,8 +63,8 @@ impl State {
     /// True where a report about `next` moves the state there from `self`.
     pub fn moves_to(self, next: Self) -> bool {
         match (self, next) {
-            // Giving up is our own doubt; a carrier that delivered after all knows better.
-            (Self::Failed | Self::Expired, Self::Delivered) => true,
+            // Giving up is our own doubt, and a cancellation can come too late: a carrier that delivered knows better.
+            (Self::Failed | Self::Expired | Self::Cancelled, Self::Delivered) => true,
             (Self::Rejected | Self::Expired | Self::Failed | Self::Cancelled, _) => false,
             (Self::Forwarded | Self::Deferred | Self::Undefined, n) if n.rank() == self.rank() => self != n,
             _ => next.rank() > self.rank(),
@@ -194,6 +194,7 @@ mod tests {
         assert!(State::Delivered.moves_to(State::Read));
         assert!(!State::Rejected.moves_to(State::Sent));
         assert!(State::Failed.moves_to(State::Delivered));
+        assert!(State::Cancelled.moves_to(State::Delivered) && !State::Delivered.moves_to(State::Cancelled));
         assert!(State::Deferred.moves_to(State::Forwarded));
         for state in State::ALL {
             assert!(!state.moves_to(state), "{state} to itself is no move");

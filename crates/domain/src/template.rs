@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Part, RevisionId, TemplateId, Timestamp};
+use crate::{Address, Part, RevisionId, TemplateId, Timestamp, Variables};
 
 /// One revision of a template. Revisions never change (only fetched media replaces the URL it came
 /// from); a change to a template makes a new revision, so messages keep what they were made with.
@@ -64,8 +64,18 @@ pub struct TemplateContent {
     pub delivery_conditions: Option<Vec<u32>>,
     /// Subject.
     pub subject: Option<String>,
+    /// Values of variables where a message has none.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub defaults: Variables,
+    /// Whether subject, text or SMIL have variables in them, so that each message is rendered by itself.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub personal: bool,
     /// Parts; SMIL first.
     pub parts: Vec<Part>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl TemplateContent {
@@ -89,6 +99,8 @@ impl TemplateContent {
             reply_deadline: None,
             delivery_conditions: None,
             subject: None,
+            defaults: Variables::new(),
+            personal: false,
             parts: Vec::new(),
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Shared {
     /// The public address, empty where there is none.
     pub(crate) base: String,
     pub(crate) max_body: usize,
+    /// Most octets of a line of a batch.
+    pub(crate) max_line: usize,
     pub(crate) request_timeout: Duration,
 }
 
@@ -50,6 +52,7 @@ impl Api {
             keys: Keys::new(&settings.keys),
             base,
             max_body: settings.max_body.as_usize(),
+            max_line: settings.max_line.as_usize(),
             request_timeout: settings.request_timeout.0,
         })))
     }

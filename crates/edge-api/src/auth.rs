@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use mmsgw_contract::{FaultCode, KeySettings, Keys, Problem, ProblemCode, Scope};
 use mmsgw_domain::{Address, Direction, GroupName, Message, Template};
+use mmsgw_engine::BulkStatus;
 
 use crate::api::Api;
 use crate::error::Refused;
@@ -32,6 +33,11 @@ fn caller(keys: &Keys, parts: &Parts) -> Result<Caller, Problem> {
 impl Caller {
     fn needs(&self, scope: Scope) -> Result<(), Problem> {
         self.0.as_ref().map_or(Ok(()), |key| key.needs(scope))
+    }
+
+    /// Name of the key; empty where nobody needs one.
+    pub(crate) fn name(&self) -> &str {
+        self.0.as_ref().map_or("", |key| &key.name)
     }
 
     /// True where the key names the origins it may use.
@@ -76,6 +82,12 @@ impl Caller {
         };
         let sees = ours && self.owns_group(&message.group);
         if sees { Ok(()) } else { Err(Problem::new(ProblemCode::NotFound, "there is no such message")) }
+    }
+
+    /// Hides a batch that is not the caller's.
+    pub(crate) fn may_see_batch(&self, batch: &BulkStatus) -> Result<(), Problem> {
+        let sees = self.owns_origin(&batch.origin) && self.owns_group(&batch.group);
+        if sees { Ok(()) } else { Err(Problem::new(ProblemCode::NotFound, "there is no such batch")) }
     }
 
     fn owns_origin(&self, origin: &Address) -> bool {

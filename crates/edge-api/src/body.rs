@@ -56,7 +56,7 @@ async fn take(body: &mut Body, most: usize) -> Result<Bytes, Problem> {
 
 /// Reads what is left of a refused body, while the refusal is on its way. A client that still writes when
 /// the connection closes would lose the answer. Bounded in octets and in time.
-fn pour_away(mut body: Body) {
+pub(crate) fn pour_away(mut body: Body) {
     let pouring = async move {
         let mut left = MOST_POURED;
         while let Some(Ok(frame)) = body.frame().await {

@@ -20,6 +20,8 @@ pub struct ApiSettings {
     pub public_url: Option<Url>,
     /// Largest body of a request.
     pub max_body: ByteSize,
+    /// Largest line of a batch; a batch as a whole has no limit.
+    pub max_line: ByteSize,
     /// Time to receive the body of a request, and the same time again to answer it.
     pub request_timeout: Span,
     /// Most connections at a time.
@@ -53,6 +55,10 @@ pub struct LimitSettings {
     pub urls: usize,
     /// Characters of any other line of text.
     pub text: usize,
+    /// Variables of one message or template.
+    pub variables: usize,
+    /// Characters of a variable's value.
+    pub variable: usize,
     /// JSON values in one body.
     pub values: usize,
 }
@@ -92,6 +98,7 @@ impl Default for ApiSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             public_url: None,
             max_body: ByteSize(30_000_000),
+            max_line: ByteSize(64 << 10),
             request_timeout: Span::secs(30),
             max_connections: 4_096,
             content_types: ContentTypes::DEFAULT.iter().map(|kind| (*kind).to_owned()).collect(),
@@ -104,15 +111,17 @@ impl Default for ApiSettings {
 
 impl Default for LimitSettings {
     fn default() -> Self {
-        let Limits { numbers, parts, subject, name, url, urls, text, values } = Limits::default();
-        Self { numbers, parts, subject, name, url, urls, text, values }
+        let Limits { numbers, parts, subject, name, url, urls, text, variables, variable, values } =
+            Limits::default();
+        Self { numbers, parts, subject, name, url, urls, text, variables, variable, values }
     }
 }
 
 impl From<LimitSettings> for Limits {
     fn from(settings: LimitSettings) -> Self {
-        let LimitSettings { numbers, parts, subject, name, url, urls, text, values } = settings;
-        Self { numbers, parts, subject, name, url, urls, text, values }
+        let LimitSettings { numbers, parts, subject, name, url, urls, text, variables, variable, values } =
+            settings;
+        Self { numbers, parts, subject, name, url, urls, text, variables, variable, values }
     }
 }
 
@@ -139,6 +148,7 @@ impl ApiSettings {
     fn check_limits(&self) -> Result<(), SettingsError> {
         let zero = [
             ("max_body", self.max_body.0 == 0),
+            ("max_line", self.max_line.0 == 0),
             ("request_timeout", self.request_timeout.0.is_zero()),
             ("max_connections", self.max_connections == 0),
             ("limits.numbers", self.limits.numbers == 0),

@@ -1,6 +1,6 @@
 //! Around every request: its id, its span in the log, its time limit, and problems in one form.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -11,7 +11,6 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use mmsgw_contract::{Problem, ProblemCode};
 use tracing::Instrument;
 
-use crate::api::Api;
 use crate::error::Refused;
 
 /// Names a request in answers and in the log; a proxy may have given it.
@@ -20,17 +19,32 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id taken from a proxy.
 const MAX_REQUEST_ID: usize = 64;
 
-pub(crate) async fn envelope(State(api): State<Api>, request: Request, next: Next) -> Response {
+/// How long an answer may take; none where the body comes as a stream, which sees to it by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AnswerLimit(pub(crate) Option<Duration>);
+
+pub(crate) async fn envelope(
+    State(AnswerLimit(limit)): State<AnswerLimit>,
+    request: Request,
+    next: Next,
+) -> Response {
     let id = request_id(&request);
     let path = request.uri().path().to_owned();
     let span =
         tracing::info_span!("api", request.id = %id, http.method = %request.method(), url.path = %path);
     let begun = Instant::now();
-    // The body has a limit of its own, which comes first.
-    let limit = api.request_timeout.saturating_mul(2);
-    let answered = tokio::time::timeout(limit, next.run(request)).instrument(span.clone()).await;
+    let answering = next.run(request);
     let late = |_| Refused::from(Problem::new(ProblemCode::AnswerTimeout, "the answer took too long"));
-    let mut response = answered.map_err(late).unwrap_or_else(IntoResponse::into_response);
+    let answered = async move {
+        match limit {
+            None => answering.await,
+            Some(limit) => {
+                let answered = tokio::time::timeout(limit, answering).await;
+                answered.map_err(late).unwrap_or_else(IntoResponse::into_response)
+            }
+        }
+    };
+    let mut response = answered.instrument(span.clone()).await;
     if let Some(problem) = problem_in(&mut response) {
         write_problem(&mut response, Problem { instance: Some(format!("{path}#{id}")), ..problem });
     }

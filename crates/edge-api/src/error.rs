@@ -5,12 +5,33 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use mmsgw_contract::{FaultCode, Problem, ProblemCode};
-use mmsgw_engine::{Field, Refusal, Unfit};
+use mmsgw_contract::{Fault, FaultCode, Problem, ProblemCode};
+use mmsgw_engine::{Field, LineFault, Refusal, Unfit};
 
 /// An answer that says no. Its body is written by the envelope, which knows the instance.
 #[derive(Debug)]
 pub(crate) struct Refused(Box<Problem>);
+
+impl Refused {
+    /// What it says of a line of a batch.
+    pub(crate) fn line_fault(self) -> LineFault {
+        let Problem { code, detail, errors, .. } = *self.0;
+        let first = errors.into_iter().next();
+        first.map_or_else(
+            || LineFault { code: code.name().to_owned(), pointer: String::new(), detail: detail.clone() },
+            |fault| LineFault {
+                code: fault.code.name().to_owned(),
+                pointer: fault.pointer,
+                detail: fault.detail,
+            },
+        )
+    }
+
+    /// Whether it is a problem of that kind.
+    pub(crate) fn is(&self, code: ProblemCode) -> bool {
+        self.0.code == code
+    }
+}
 
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
@@ -55,6 +76,8 @@ impl Places {
             Field::Parts => "/parts".to_owned(),
             Field::Part(index) => self.part(index),
             Field::PartUrl(index) => format!("{}/content_url", self.part(index)),
+            Field::Subject => "/subject".to_owned(),
+            Field::Variables => format!("{}/variables", self.send),
             Field::Recipients => format!("{}/destination", self.send),
             Field::EarliestDelivery if self.times => "/earliest_delivery".to_owned(),
             Field::LatestDelivery if self.times => "/latest_delivery".to_owned(),
@@ -85,6 +108,14 @@ impl Places {
             Refusal::Invalid { field, .. } => {
                 Problem::field(self.pointer(field), FaultCode::NotAcceptable, why)
             }
+            Refusal::MissingVariables(names) => {
+                let fault = |name: &String| Fault {
+                    pointer: format!("{}/variables/{name}", self.send),
+                    code: FaultCode::MissingVariable,
+                    detail: format!("the template needs the variable `{name}`, which has no default"),
+                };
+                Problem::invalid(names.iter().map(fault).collect())
+            }
             Refusal::Unfit { part, unfit } => {
                 let pointer = match part {
                     Some(index) => self.part(index),
@@ -99,6 +130,16 @@ impl Places {
                 Problem::field(format!("{}/destination", self.send), FaultCode::NoRecipient, why)
             }
             Refusal::Conflict => Problem::new(ProblemCode::Conflict, why),
+            Refusal::KeyReused => Problem::new(ProblemCode::IdempotencyKeyReused, why),
+            Refusal::StillRunning { retry_after } => {
+                Problem::new(ProblemCode::RequestInProgress, why).retry_after(retry_after)
+            }
+            Refusal::TooLate => Problem::new(ProblemCode::TooLate, why),
+            Refusal::NotAmendable => Problem::new(ProblemCode::NotAmendable, why),
+            Refusal::BeingSent { retry_after } => {
+                Problem::new(ProblemCode::BeingSent, why).retry_after(retry_after)
+            }
+            Refusal::BulkCancelled => Problem::new(ProblemCode::BatchCancelled, why),
             Refusal::Overloaded { retry_after } => {
                 Problem::new(ProblemCode::Overloaded, why).retry_after(retry_after)
             }

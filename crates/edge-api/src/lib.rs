@@ -12,10 +12,12 @@
 
 mod api;
 mod auth;
+mod batches;
 mod body;
 mod config;
 mod envelope;
 mod error;
+mod idempotency;
 mod media;
 mod messages;
 mod openapi;

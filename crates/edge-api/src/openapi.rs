@@ -14,7 +14,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, Required, ResponseBuilder};
 use utoipa::{OpenApi as _, ToSchema};
 
-use crate::{media, messages, parts, problems, templates};
+use crate::{batches, media, messages, parts, problems, templates};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -27,11 +27,17 @@ use crate::{media, messages, parts, problems, templates};
         parts::create::create_part,
         parts::read::read_part,
         messages::send::send_message,
+        messages::amend::withdraw_message,
+        messages::amend::replace_message,
         messages::read::read_outbound,
         messages::read::read_inbound,
         messages::report::report_acknowledgement,
         messages::report::report_delivery,
         messages::report::report_reading,
+        batches::send::send_batch,
+        batches::read::read_batch,
+        batches::read::read_refused,
+        batches::cancel::cancel_batch,
         media::read_media,
         problems::read_problem,
         read_document,
@@ -147,11 +153,14 @@ mod tests {
             ("/mmsgw/v1/mms/{id}", &["delete", "get", "put"]),
             ("/mmsgw/v1/mms_part", &["post"]),
             ("/mmsgw/v1/mms_part/{id}", &["get"]),
-            ("/mmsgw/v1/mms/outbound/{id}", &["get", "post"]),
+            ("/mmsgw/v1/mms/outbound/{id}", &["delete", "get", "post", "put"]),
             (crate::INBOUND_PATH, &["get"]),
             ("/mmsgw/v1/mms/inbound/ack/{id}", &["post"]),
             ("/mmsgw/v1/mms/inbound/dr/{id}", &["post"]),
             ("/mmsgw/v1/mms/inbound/rr/{id}", &["post"]),
+            ("/mmsgw/v1/mms/outbound/{id}/batch", &["post"]),
+            ("/mmsgw/v1/batches/{id}", &["delete", "get"]),
+            ("/mmsgw/v1/batches/{id}/refused", &["get"]),
             ("/mmsgw/v1/media/{digest}/{name}", &["get"]),
             ("/mmsgw/v1/problems/{code}", &["get"]),
             ("/mmsgw/v1/openapi.json", &["get"]),
@@ -160,7 +169,7 @@ mod tests {
             found.sort();
             assert_eq!(found, expected, "{path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 12);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 15);
         assert!(document["webhooks"]["event"]["post"].is_object());
         assert!(document["webhooks"]["inboundMessage"]["post"].is_object());
         let answer = "/webhooks/inboundMessage/post/responses/2XX/content/application~1json/schema/$ref";

@@ -12,9 +12,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::Api;
 use crate::config::{ApiSettings, SettingsError};
-use crate::envelope::{envelope, panicked};
+use crate::envelope::{AnswerLimit, envelope, panicked};
 use crate::error::Refused;
-use crate::{media, messages, openapi, parts, problems, templates};
+use crate::{batches, media, messages, openapi, parts, problems, templates};
 
 /// The pattern that `GET` of an inbound message shares with the carriers' `POST`. Routers can be
 /// merged only where both write it alike.
@@ -49,20 +49,29 @@ pub fn router_with_clock(
         .route("/mmsgw/v1/mms_part/{id}", get(parts::read::read_part))
         .route(
             "/mmsgw/v1/mms/outbound/{id}",
-            get(messages::read::read_outbound).post(messages::send::send_message),
+            get(messages::read::read_outbound)
+                .post(messages::send::send_message)
+                .put(messages::amend::replace_message)
+                .delete(messages::amend::withdraw_message),
         )
         .route(INBOUND_PATH, get(messages::read::read_inbound))
         .route("/mmsgw/v1/mms/inbound/ack/{id}", post(messages::report::report_acknowledgement))
         .route("/mmsgw/v1/mms/inbound/dr/{id}", post(messages::report::report_delivery))
         .route("/mmsgw/v1/mms/inbound/rr/{id}", post(messages::report::report_reading))
         .route("/mmsgw/v1/media/{digest}/{name}", get(media::read_media))
+        .route("/mmsgw/v1/batches/{id}", get(batches::read::read_batch).delete(batches::cancel::cancel_batch))
+        .route("/mmsgw/v1/batches/{id}/refused", get(batches::read::read_refused))
         .route("/mmsgw/v1/problems/{code}", get(problems::read_problem))
         .route("/mmsgw/v1/openapi.json", get(openapi::read_document))
         .fallback(no_such_path)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn_with_state(api.clone(), envelope))
-        .with_state(api);
-    Ok(router)
+        // The body has a limit of its own, which comes first.
+        .layer(from_fn_with_state(AnswerLimit(Some(api.request_timeout.saturating_mul(2))), envelope));
+    let streams = Router::new()
+        .route("/mmsgw/v1/mms/outbound/{id}/batch", post(batches::send::send_batch))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(AnswerLimit(None), envelope));
+    Ok(router.merge(streams).with_state(api))
 }
 
 async fn no_such_path() -> Refused {

@@ -83,6 +83,9 @@ impl Renderings {
 
     /// The body of `content`, from memory or encoded now.
     pub(crate) async fn body(&self, content: &Arc<Content>) -> Result<Body, RenderError> {
+        if content.personal {
+            return encode(Arc::clone(content), self.layout).await;
+        }
         let id = content.id();
         let cell = self.cell(id);
         let made = cell.get_or_try_init(|| encode(Arc::clone(content), self.layout)).await;

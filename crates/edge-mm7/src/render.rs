@@ -75,6 +75,9 @@ impl Renderer {
         if content.bodies.is_empty() {
             return Ok(None);
         }
+        if content.personal {
+            return self.render(content).map(|entity| Some(Arc::new(entity)));
+        }
         let id = content.id();
         let cell = self.cell(id);
         let rendered = cell.get_or_try_init(async || self.render(content).map(Arc::new)).await;

@@ -7,91 +7,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mmsgw_domain::{
-    Address, BlobRef, Code, Direction, Event, GroupName, Job, JobId, Message, MessageId, Part, PartContent,
-    PartId, Priority, QueueKind, Recipient, RecipientKind, RevisionId, State, Template, TemplateContent,
-    TemplateId, Timestamp, TransmitJob,
+    BlobRef, Code, Direction, Event, GroupName, Job, JobId, Message, MessageId, Part, PartContent, PartId,
+    Priority, QueueKind, Recipient, RecipientKind, RevisionId, State, Template, TemplateContent, TemplateId,
+    Timestamp, TransmitJob,
 };
 use mmsgw_store::{Batch, Lane, NewJob, Write};
 
+use crate::draft::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
 use crate::engine::{CLAIM_SLACK, Engine};
 use crate::fit::{is_smil, warn_of_unshown};
 use crate::group::{Group, count};
+use crate::idempotency::{Claim, KeptResult};
+use crate::personal::is_personal;
 use crate::refusal::{Field, Refusal};
-
-/// A template to be created.
-#[derive(Debug, Clone)]
-pub struct TemplateDraft {
-    /// All but the parts, whose list is empty here.
-    pub content: TemplateContent,
-    /// The parts.
-    pub parts: Vec<PartDraft>,
-}
-
-/// A change to a template.
-pub struct TemplateChange {
-    /// Sets the values that the application gave.
-    pub set: Box<dyn FnOnce(&mut TemplateContent) + Send>,
-    /// Whether the parts so far are dropped.
-    pub clear_parts: bool,
-    /// Parts to be appended.
-    pub parts: Vec<PartDraft>,
-}
-
-/// A part to be created.
-#[derive(Debug, Clone)]
-pub enum PartDraft {
-    /// A new part.
-    New {
-        /// File name.
-        name: String,
-        /// Media type.
-        content_type: String,
-        /// Content, or where it is.
-        content: DraftContent,
-    },
-    /// One that was created on its own.
-    Existing(PartId),
-}
-
-/// Content of a [`PartDraft`].
-#[derive(Debug, Clone)]
-pub enum DraftContent {
-    /// Text.
-    Text(String),
-    /// Octets.
-    Octets(Bytes),
-    /// A URL to fetch it from.
-    Url(String),
-}
-
-/// A message to be sent.
-#[derive(Debug, Clone, Default)]
-pub struct Submission {
-    /// Direct recipients.
-    pub to: Vec<Address>,
-    /// Recipients of a copy.
-    pub cc: Vec<Address>,
-    /// Recipients of a hidden copy.
-    pub bcc: Vec<Address>,
-    /// The group to carry it.
-    pub group: Option<GroupName>,
-    /// Priority.
-    pub priority: Option<Priority>,
-    /// The message it answers.
-    pub linked_id: Option<String>,
-    /// Another origin than the template's.
-    pub origin: Option<Address>,
-    /// Where to post events, besides the group's URLs.
-    pub events_url: Vec<String>,
-    /// The billing code; absent: that of the gateway.
-    pub service_code: Option<String>,
-    /// The application that it is for; absent: that of the gateway. So the two that follow.
-    pub handling_app: Option<String>,
-    /// The application that replies go to.
-    pub reply_to_app: Option<String>,
-    /// What the applications tell each other.
-    pub app_info: Option<String>,
-}
 
 /// A template that is not in the store yet.
 struct Drafted {
@@ -108,7 +36,24 @@ impl Engine {
     /// # Errors
     /// [`Refusal::Invalid`] where a part or a time is not acceptable.
     pub async fn create_template(&self, draft: TemplateDraft) -> Result<Template, Refusal> {
-        let Drafted { template, batch, .. } = self.draft_template(draft).await?;
+        self.create_template_once(draft, None).await
+    }
+
+    /// The same, once for each claim.
+    ///
+    /// # Errors
+    /// As [`Engine::create_template`]; [`Refusal::Conflict`] where another took the claim over.
+    pub async fn create_template_once(
+        &self,
+        draft: TemplateDraft,
+        claim: Option<&Claim>,
+    ) -> Result<Template, Refusal> {
+        let id = claim.map_or_else(|| TemplateId::generate(self.now()), Claim::id);
+        let Drafted { template, mut batch, .. } = self.draft_template(draft, id).await?;
+        if let Some(claim) = claim {
+            batch.push(Write::KeepRevision { id: template.revision, until: claim.until() });
+            batch.push(claim.closed(KeptResult::Template(template.revision)));
+        }
         self.store.commit(batch).await?;
         Ok(template)
     }
@@ -127,9 +72,11 @@ impl Engine {
         }
         let mut batch = Batch::new();
         let appended = self.make_parts(change.parts, &mut batch).await?;
+        self.check_personal(template.content.subject.as_deref(), &appended)?;
         let kept = template.content.parts.len();
         template.content.parts.extend(appended);
         self.arrange(&mut template.content.parts, kept)?;
+        template.content.personal = is_personal(&template.content);
         self.finish_template(&mut template, Some(before), batch).await
     }
 
@@ -162,9 +109,21 @@ impl Engine {
     /// # Errors
     /// [`Refusal::Invalid`] where it is not acceptable.
     pub async fn create_part(&self, draft: PartDraft) -> Result<Part, Refusal> {
+        self.create_part_once(draft, None).await
+    }
+
+    /// The same, once for each claim.
+    ///
+    /// # Errors
+    /// As [`Engine::create_part`]; [`Refusal::Conflict`] where another took the claim over.
+    pub async fn create_part_once(&self, draft: PartDraft, claim: Option<&Claim>) -> Result<Part, Refusal> {
         let mut batch = Batch::new();
-        let part = self.make_part(0, draft, &mut batch).await?;
+        let mut part = self.make_part(0, draft, &mut batch).await?;
         let expires = self.now().after(self.settings.template_ttl);
+        if let Some(claim) = claim {
+            part.id = claim.id();
+            batch.push(claim.closed_until(KeptResult::Part, expires));
+        }
         batch.push(Write::Part { part: part.clone(), expires });
         self.store.commit(batch).await?;
         Ok(part)
@@ -179,13 +138,21 @@ impl Engine {
         template: TemplateId,
         submission: Submission,
     ) -> Result<(Message, Template), Refusal> {
+        self.submit_once(template, submission, None).await
+    }
+
+    /// The same, once for each claim.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`]; [`Refusal::Conflict`] where another took the claim over.
+    pub async fn submit_once(
+        &self,
+        template: TemplateId,
+        submission: Submission,
+        claim: Option<&Claim>,
+    ) -> Result<(Message, Template), Refusal> {
         let template = self.template(template).await?;
-        let (message, batch) = self.draft_message(&template, submission, Batch::new())?;
-        if let Some(unfit) = self.check_fit(&template, &message).await? {
-            return Err(Refusal::Unfit { part: None, unfit });
-        }
-        self.commit_message(&message, batch).await?;
-        self.note_claim(&template, &message);
+        let message = self.queue_message(&template, submission, claim, (Batch::new(), &[])).await?;
         Ok((message, template))
     }
 
@@ -198,26 +165,59 @@ impl Engine {
         draft: TemplateDraft,
         submission: Submission,
     ) -> Result<(Message, Template), Refusal> {
-        let Drafted { template, batch, order } = self.draft_template(draft).await?;
-        let (message, batch) = self.draft_message(&template, submission, batch)?;
-        if let Some(unfit) = self.check_fit(&template, &message).await? {
-            let part = unfit.part().and_then(|name| order.iter().position(|given| given == name));
-            return Err(Refusal::Unfit { part, unfit });
-        }
-        self.commit_message(&message, batch).await?;
-        self.note_claim(&template, &message);
+        self.submit_new_once(draft, submission, None).await
+    }
+
+    /// The same, once for each claim.
+    ///
+    /// # Errors
+    /// As [`Engine::submit_new`]; [`Refusal::Conflict`] where another took the claim over.
+    pub async fn submit_new_once(
+        &self,
+        draft: TemplateDraft,
+        submission: Submission,
+        claim: Option<&Claim>,
+    ) -> Result<(Message, Template), Refusal> {
+        let drafted = self.draft_template(draft, TemplateId::generate(self.now())).await?;
+        let Drafted { template, batch, order } = drafted;
+        let message = self.queue_message(&template, submission, claim, (batch, &order)).await?;
         Ok((message, template))
     }
 
-    async fn draft_template(&self, draft: TemplateDraft) -> Result<Drafted, Refusal> {
+    /// Makes a message and commits it with what `batch` holds already; `order` has the names of the request's parts.
+    async fn queue_message(
+        &self,
+        template: &Template,
+        submission: Submission,
+        claim: Option<&Claim>,
+        (batch, order): (Batch, &[String]),
+    ) -> Result<Message, Refusal> {
+        let id = claim.map_or_else(|| MessageId::generate(self.now()), Claim::id);
+        let (message, mut batch) = self.draft_message(template, submission, id, batch)?;
+        if let Some(unfit) = self.check_fit(template, &message).await? {
+            let part = unfit.part().and_then(|name| order.iter().position(|given| given == name));
+            return Err(Refusal::Unfit { part, unfit });
+        }
+        if let Some(claim) = claim {
+            batch.push(Write::KeepRevision { id: template.revision, until: claim.until() });
+            batch.push(claim.closed(KeptResult::Message(Box::new(message.clone()))));
+        }
+        self.commit_message(&message, batch).await?;
+        self.note_claim(template, &message);
+        Ok(message)
+    }
+
+    async fn draft_template(&self, draft: TemplateDraft, id: TemplateId) -> Result<Drafted, Refusal> {
         let now = self.now();
         check_times(&draft.content, now)?;
         let mut batch = Batch::new();
         let mut content = draft.content;
         content.parts = self.make_parts(draft.parts, &mut batch).await?;
+        self.check_personal(content.subject.as_deref(), &content.parts)?;
         let order = content.parts.iter().map(|part| part.name.clone()).collect();
         self.arrange(&mut content.parts, 0)?;
-        let (id, revision) = (TemplateId::generate(now), RevisionId::generate(now));
+        content.personal = is_personal(&content);
+        let revision = RevisionId::generate(now);
         let template = Template { id, revision, created: now, expires: self.template_end(&content), content };
         self.claim_blobs(&template, self.keep_until(template.expires), &mut batch);
         batch.push(Write::Template { template: template.clone(), replaces: None });
@@ -301,7 +301,7 @@ impl Engine {
         Ok(())
     }
 
-    fn claim_blobs(&self, template: &Template, until: Timestamp, batch: &mut Batch) {
+    pub(crate) fn claim_blobs(&self, template: &Template, until: Timestamp, batch: &mut Batch) {
         for part in &template.content.parts {
             if let PartContent::Blob(blob) = &part.content {
                 batch.push(Write::KeepBlob { digest: blob.digest, until });
@@ -313,12 +313,30 @@ impl Engine {
         &self,
         template: &Template,
         submission: Submission,
+        id: MessageId,
         mut batch: Batch,
     ) -> Result<(Message, Batch), Refusal> {
-        let now = self.now();
         let group = self.pick_group(submission.group.as_ref())?;
-        check_times(&template.content, now)?;
-        let mut message = self.new_message(template, &group, submission, now)?;
+        check_times(&template.content, self.now())?;
+        let (message, scheduled) = self.make_message(template, &group, submission, id)?;
+        self.claim_revision(template, &message, &mut batch);
+        self.queue_callbacks(&message, &scheduled, &mut batch);
+        batch.push(transmission(&group, &message, (message.created, begin(template, &message))));
+        batch.push(Write::NewMessage(message.clone()));
+        Ok((message, batch))
+    }
+
+    /// A message, and the event with which it begins.
+    pub(crate) fn make_message(
+        &self,
+        template: &Template,
+        group: &Group,
+        submission: Submission,
+        id: MessageId,
+    ) -> Result<(Message, Event), Refusal> {
+        let now = self.now();
+        self.check_words(template, &submission.variables)?;
+        let mut message = Message { id, ..self.new_message(template, group, submission, now)? };
         let scheduled = message.record(Event {
             sequence: 0,
             state: State::Scheduled,
@@ -330,15 +348,10 @@ impl Engine {
             instance: None,
             destinations: Vec::new(),
         });
-        self.claim_revision(template, &message, &mut batch);
-        self.queue_callbacks(&message, &scheduled, &mut batch);
-        let due = template.content.earliest_delivery.unwrap_or(now).max(now);
-        batch.push(transmission(&group, &message, (now, due)));
-        batch.push(Write::NewMessage(message.clone()));
-        Ok((message, batch))
+        Ok((message, scheduled))
     }
 
-    fn pick_group(&self, wanted: Option<&GroupName>) -> Result<Arc<Group>, Refusal> {
+    pub(crate) fn pick_group(&self, wanted: Option<&GroupName>) -> Result<Arc<Group>, Refusal> {
         let name = wanted.or(self.settings.default_group.as_ref()).ok_or(Refusal::NoGroup)?;
         let group = self.groups.find(name).ok_or_else(|| Refusal::UnknownGroup(name.clone()))?;
         if group.waiting.load(Ordering::Relaxed) >= self.settings.max_waiting {
@@ -388,6 +401,8 @@ impl Engine {
             peer_ref: None,
             last_tran_id: None,
             ack_at_addr: None,
+            variables: submission.variables,
+            batch: None,
             carrier_ids: None,
             relay_server: None,
             ua_caps: None,
@@ -445,7 +460,7 @@ impl Engine {
 
     /// Has the revision and its media kept as long as the message may need them, unless an earlier
     /// message saw to that.
-    fn claim_revision(&self, template: &Template, message: &Message, batch: &mut Batch) {
+    pub(crate) fn claim_revision(&self, template: &Template, message: &Message, batch: &mut Batch) {
         let needed = message.deadline.after(self.settings.message_ttl);
         if self.claimed.lock().get(&template.revision).is_some_and(|until| *until >= needed) {
             return;
@@ -471,12 +486,27 @@ impl Engine {
 /// Claims remembered; forgetting them only costs a repeated claim.
 const MAX_CLAIMS: usize = 10_000;
 
+/// When a new message may be handed to the carrier at the earliest.
+pub(crate) fn begin(template: &Template, message: &Message) -> Timestamp {
+    template.content.earliest_delivery.unwrap_or(message.created).max(message.created)
+}
+
 /// The job that hands a message to the carrier when it is `due`.
 pub(crate) fn transmission(group: &Group, message: &Message, (now, due): (Timestamp, Timestamp)) -> Write {
+    transmit(group, message, (now, due), lane(group, message.priority))
+}
+
+/// The same, in a lane that is not its priority's.
+pub(crate) fn transmit(
+    group: &Group,
+    message: &Message,
+    (now, due): (Timestamp, Timestamp),
+    lane: Lane,
+) -> Write {
     Write::Enqueue(NewJob {
         id: JobId::generate(now),
         queue: group.queue(QueueKind::Tx),
-        lane: lane(group, message.priority),
+        lane,
         due,
         job: Job::TransmitV1(TransmitJob { message: message.id }),
     })
@@ -491,13 +521,13 @@ fn lane(group: &Group, priority: Option<Priority>) -> Lane {
 }
 
 /// When an unsent message expires: what the template says, or the group's patience.
-fn deadline(content: &TemplateContent, max_age: Duration, now: Timestamp) -> Timestamp {
+pub(crate) fn deadline(content: &TemplateContent, max_age: Duration, now: Timestamp) -> Timestamp {
     let begin = content.earliest_delivery.unwrap_or(now).max(now);
     let own = [content.expire_after.map(|span| begin.after(span)), content.latest_delivery];
     own.into_iter().flatten().min().unwrap_or_else(|| begin.after(max_age))
 }
 
-fn check_times(content: &TemplateContent, now: Timestamp) -> Result<(), Refusal> {
+pub(crate) fn check_times(content: &TemplateContent, now: Timestamp) -> Result<(), Refusal> {
     if content.latest_delivery.is_some_and(|latest| latest <= now) {
         return Err(Refusal::invalid(Field::LatestDelivery, "latest_delivery lies in the past"));
     }

@@ -25,6 +25,8 @@ pub struct Content {
     pub template: Template,
     /// The octets, part by part in the template's order.
     pub bodies: Vec<Bytes>,
+    /// Whether it is one message's own, so that nobody needs to keep what is made of it.
+    pub personal: bool,
     /// Type and size of each part that is a picture.
     pub(crate) pictures: Vec<Option<Probe>>,
     /// The content class that the application gave.
@@ -64,7 +66,7 @@ impl Content {
             part.content_type.starts_with("image/").then(|| probe(body).ok()).flatten()
         };
         let pictures = template.content.parts.iter().zip(&bodies).map(look).collect();
-        Self { template, bodies, pictures, given_class, variant }
+        Self { template, bodies, personal: false, pictures, given_class, variant }
     }
 
     /// What names it, for those who keep something made of it.

@@ -50,9 +50,14 @@ impl Engine {
         Try { lease, tries, slot }: Try<'_>,
     ) -> Result<(), StoreError> {
         let Place { group, instance, .. } = place;
+        let _flight = self.flights.take(id).await;
         let Some(message) = self.store.message(id).await? else {
             return self.settle_without_message(lease).await;
         };
+        if self.is_bulk_cancelled(&message).await? {
+            drop(slot);
+            return self.end_withdrawn(message, instance.id(), lease).await;
+        }
         let (verdict, transaction) = match self.attempt(place, &message).await? {
             Attempt::Said { verdict, transaction } => (Some(verdict), transaction),
             Attempt::NothingLeft => (None, None),
@@ -101,6 +106,9 @@ impl Engine {
             Err(ContentError::Store(error)) => return Err(error),
             Err(error) => return Ok(Attempt::without_carrier(without_content(&error))),
         };
+        if let Err(error) = self.speak(group, &mut outbound) {
+            return Ok(Attempt::without_carrier(error));
+        }
         tokio::select! {
             biased;
             () = instance.hands_back() => return Ok(Attempt::NotBegun),
@@ -144,6 +152,17 @@ impl Engine {
                 tracing::warn!(gateway.group = %group.settings.name, %error, "cannot hold the group back");
             }
         }
+    }
+
+    /// Puts the message's own words into its content.
+    fn speak(&self, group: &Group, outbound: &mut Outbound) -> Result<(), Delivery> {
+        let content = self.personalised(&outbound.message, Arc::clone(&outbound.content));
+        let unfit = |why: String| Delivery::Fail { answer: Answer::own(Code::UNSUPPORTED, why) };
+        outbound.content = content.map_err(|error| unfit(error.to_string()))?;
+        if outbound.content.personal {
+            self.judge(group, outbound).map_err(|error| unfit(error.to_string()))?;
+        }
+        Ok(())
     }
 
     pub(crate) fn outbound(&self, message: &Message, content: Arc<Content>) -> Outbound {

@@ -9,12 +9,14 @@ use mmsgw_store::{BlobStore, Registry, Store};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::bulk::Bulks;
 use crate::content::ContentCache;
 use crate::fit::Adapter;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
 use crate::instance::{Instance, MissedHeartbeats};
 use crate::notes::Notes;
+use crate::personal::Compiled;
 use crate::turns::Turns;
 use crate::wiretap::{Tap, Wiretap};
 
@@ -67,6 +69,14 @@ pub struct EngineSettings {
     pub max_waiting: u64,
     /// Callbacks in flight at once, per group.
     pub callback_window: usize,
+    /// Most octets of a part that has variables in it, before and after they are put in.
+    pub max_personal_octets: usize,
+    /// Refused lines of a bulk order that are kept.
+    pub refused_lines: u64,
+    /// How long a request is remembered by its idempotency key.
+    pub idempotency_ttl: Duration,
+    /// A request that was begun and not finished may be begun again after that.
+    pub idempotency_takeover: Duration,
     /// When a callback that was not taken is posted again.
     pub callback_retry: RetryPolicy,
     /// When a report that fits no message yet is looked at again.
@@ -98,6 +108,10 @@ impl Default for EngineSettings {
             adapt_pixels: 25_000_000,
             max_waiting: 5_000_000,
             callback_window: 256,
+            max_personal_octets: 256 << 10,
+            refused_lines: 10_000,
+            idempotency_ttl: Duration::from_secs(86_400),
+            idempotency_takeover: Duration::from_secs(60),
             callback_retry: RetryPolicy {
                 delays: secs(&[5, 30, 120, 600, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 72_000]),
                 max_tries: 12,
@@ -124,6 +138,10 @@ pub struct Core {
     pub(crate) cache: ContentCache,
     pub(crate) adapter: Adapter,
     pub(crate) turns: Turns,
+    /// Turns at handing a message over: whoever wants to change what is said waits for its end.
+    pub(crate) flights: Turns,
+    pub(crate) compiled: Compiled,
+    pub(crate) bulks: Bulks,
     /// The instances of this process.
     pub(crate) instances: Mutex<Vec<Arc<Instance>>>,
     /// Cancelled when an instance wants this process to end.
@@ -165,6 +183,9 @@ impl Engine {
             instances: Mutex::default(),
             exit: CancellationToken::new(),
             claimed: Mutex::default(),
+            flights: Turns::default(),
+            compiled: Compiled::default(),
+            bulks: Bulks::default(),
         }))
     }
 

@@ -205,7 +205,7 @@ impl Engine {
     }
 
     /// What of a message the carrier would not take.
-    fn judge(&self, group: &Group, outbound: &Outbound) -> Result<(), Unfit> {
+    pub(crate) fn judge(&self, group: &Group, outbound: &Outbound) -> Result<(), Unfit> {
         let settings = &group.settings.content;
         if !settings.has_limits() {
             return Ok(());
@@ -452,7 +452,8 @@ fn room(group: &Group, outbound: &Outbound, unfit: Unfit) -> Result<Option<u64>,
     let hollow = hollow.map(|(body, picture)| if picture.is_some() { Bytes::new() } else { body.clone() });
     let hollow = content.become_variant(content.template.clone(), hollow.collect(), u64::MAX);
     let rest = scales.wire_octets(&Outbound { content: Arc::new(hollow), ..outbound.clone() });
-    let free = limit.checked_sub(rest + pictures * PICTURE_SLACK).filter(|_| pictures > 0);
+    let words = if content.template.content.personal { PERSONAL_SLACK } else { 0 };
+    let free = limit.checked_sub(rest + pictures * PICTURE_SLACK + words).filter(|_| pictures > 0);
     let octets = scales.media_octets(free.ok_or(unfit)?);
     let step = (octets / 128).max(1).next_power_of_two();
     Ok(Some(octets / step * step))
@@ -471,5 +472,7 @@ fn is_readable_type(part: &Part) -> bool {
 
 /// A picture's last line in base64, and a longer media type.
 const PICTURE_SLACK: u64 = 160;
+/// What the variables of a template may add, kept free where pictures are made to fit.
+const PERSONAL_SLACK: u64 = 4 << 10;
 /// Changed pictures remembered; forgetting them only costs the work once more.
 const MOST_KNOWN: usize = 10_000;

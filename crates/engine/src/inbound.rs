@@ -257,6 +257,8 @@ fn new_message(
         peer_ref: inbound.peer_ref,
         last_tran_id: inbound.carrier_ids.as_ref().map(|ids| trim_id(&ids.transaction).to_owned()),
         ack_at_addr: inbound.ack_at_addr,
+        variables: mmsgw_domain::Variables::new(),
+        batch: None,
         carrier_ids: inbound.carrier_ids,
         relay_server: inbound.relay_server,
         ua_caps: inbound.ua_caps,

@@ -15,34 +15,42 @@
 //! in one commit. A message for our side is kept by `inbound`, told by `notify`, and what goes back to the carrier waits as EV jobs for `report`.
 
 mod accept;
+mod amend;
+mod bulk;
 pub mod config;
 mod content;
 mod dead;
 mod deliver;
 mod digest;
+mod draft;
 mod engine;
 mod fit;
 mod gateway;
 mod group;
 mod hear;
+mod idempotency;
 mod inbound;
 mod instance;
 mod intake;
 mod notes;
 mod notify;
 mod pace;
+mod personal;
 mod query;
 mod refusal;
+mod rehearse;
 mod report;
 mod settle;
 mod steer;
 mod sweep;
 mod turns;
 mod wiretap;
+mod withdraw;
 mod worker;
 
-pub use accept::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
+pub use bulk::{Bulk, BulkDraft, BulkState, BulkStatus, Line, LineFault, RefusedLine};
 pub use content::{Content, ContentError, ContentId};
+pub use draft::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
 pub use engine::{Engine, EngineParts, EngineSettings};
 pub use fit::Unfit;
 pub use gateway::{
@@ -51,9 +59,12 @@ pub use gateway::{
     OutboundReport, Outcome, Scales, Unreadable, Verdict,
 };
 pub use group::{Group, GroupCounts};
+pub use idempotency::{Claim, Claimed, Made, Repeatable};
 pub use instance::{InstanceIdentity, MissedHeartbeats};
 pub use mmsgw_store::{Announced, DeadJob, QueueStatus};
 pub use notify::without_secrets;
 pub use refusal::{Field, Refusal};
+pub use rehearse::Rehearsal;
 pub use report::Agreement;
 pub use wiretap::{LONGEST_WATCH, Said, Speaker, Tap, TooManyWatches, Watch, Watched, Wiretap};
+pub use withdraw::{Amended, Replacement};

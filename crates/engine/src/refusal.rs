@@ -22,6 +22,9 @@ pub enum Refusal {
         /// Why, for people.
         why: String,
     },
+    /// The template has variables for which there is no value.
+    #[error("no value is given for {}, and the template has no default", .0.join(", "))]
+    MissingVariables(Vec<String>),
     /// The carrier does not take the content.
     #[error("{unfit}")]
     Unfit {
@@ -42,6 +45,30 @@ pub enum Refusal {
     /// Somebody else changed it at the same time.
     #[error("changed by another request at the same time; read it and try again")]
     Conflict,
+    /// The idempotency key belongs to another request.
+    #[error("the Idempotency-Key was used for another request")]
+    KeyReused,
+    /// The same request, by its idempotency key, is being carried out.
+    #[error("a request with this Idempotency-Key is being carried out")]
+    StillRunning {
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// The message has come to an end for all its numbers.
+    #[error("nothing of this message can be changed any more: all of it has come to an end")]
+    TooLate,
+    /// The carrier has the message, and its protocol knows no way to change that.
+    #[error("the carrier has this message, and its protocol has no request to take it back or replace it")]
+    NotAmendable,
+    /// The message is being handed to the carrier.
+    #[error("the message is being handed to the carrier at this moment")]
+    BeingSent {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The bulk order was withdrawn.
+    #[error("the batch was cancelled; start another one")]
+    BulkCancelled,
     /// Too much waits already.
     #[error("too many messages wait for this gateway; try again later")]
     Overloaded {
@@ -62,6 +89,10 @@ pub enum Field {
     Part(usize),
     /// The content URL of the part of that index.
     PartUrl(usize),
+    /// The subject.
+    Subject,
+    /// The variables taken together.
+    Variables,
     /// The recipients taken together.
     Recipients,
     /// `earliest_delivery`.

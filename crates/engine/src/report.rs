@@ -8,6 +8,7 @@ use mmsgw_store::{Batch, Lease, StoreError, Write};
 use crate::engine::Engine;
 use crate::gateway::{Answer, Delivery, Gateway, OutboundAnswer, OutboundReport, Verdict};
 use crate::group::Group;
+use crate::idempotency::{Claim, KeptResult};
 use crate::notes::{Clerk, Matter, Note, Noted};
 use crate::refusal::{Field, Refusal};
 
@@ -34,12 +35,27 @@ impl Engine {
         order: ReportOrder,
         agreement: &Agreement,
     ) -> Result<(), Refusal> {
+        self.order_report_once(id, order, agreement, None).await
+    }
+
+    /// The same, once for each claim.
+    ///
+    /// # Errors
+    /// As [`Engine::order_report`]; [`Refusal::Conflict`] where another took the claim over.
+    pub async fn order_report_once(
+        &self,
+        id: MessageId,
+        order: ReportOrder,
+        agreement: &Agreement,
+        claim: Option<&Claim>,
+    ) -> Result<(), Refusal> {
         let message = self.store.message(id).await?.filter(|m| m.direction == Direction::Inbound);
         let message = message.ok_or(Refusal::Unknown("inbound message"))?;
         check_agreement(&message, agreement)?;
         check_recipients(&message, &order)?;
         let mut batch = Batch::new();
         self.queue_report(&message, order, &mut batch);
+        batch.extend(claim.map(|claim| claim.closed(KeptResult::Nothing)));
         Ok(self.store.commit(batch).await?)
     }
 

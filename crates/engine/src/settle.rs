@@ -2,8 +2,8 @@
 //! all in one commit.
 
 use mmsgw_domain::{
-    Address, CallbackJob, CallbackSubject, Code, Event, InstanceId, Job, JobId, Message, Queue, QueueKind,
-    State, Timestamp,
+    Address, AmendOrder, CallbackJob, CallbackSubject, Code, Event, InstanceId, Job, JobId, Message, Queue,
+    QueueKind, State, Timestamp,
 };
 use mmsgw_store::{Batch, Lane, Lease, NewJob, Reference, ReferenceKind, StoreError, Write};
 
@@ -107,15 +107,19 @@ pub(crate) struct Change<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) now: Timestamp,
     pub(crate) message: Message,
+    /// What it was before.
+    before: Option<State>,
     batch: Batch,
     is_changed: bool,
 }
 
 impl<'a> Change<'a> {
     pub(crate) fn new(engine: &'a Engine, message: Message) -> Self {
-        Self { engine, now: engine.now(), message, batch: Batch::new(), is_changed: false }
+        let before = message.state();
+        Self { engine, now: engine.now(), message, before, batch: Batch::new(), is_changed: false }
     }
 
+    /// One more change to go into the same commit.
     pub(crate) fn push(&mut self, write: Write) {
         self.batch.push(write);
     }
@@ -161,14 +165,28 @@ impl<'a> Change<'a> {
         if !self.is_changed {
             return self.batch;
         }
-        let lasting = self.now.after(self.engine.settings().message_ttl);
-        self.message.expires = (!self.message.is_unsent()).then(|| lasting.max(self.message.deadline));
-        self.message.version += 1;
+        self.advance();
         self.batch.push(Write::ChangedMessage(self.message));
         self.batch
     }
 
-    fn event(
+    /// The next version of the message, and the batch with it in it, where no job is settled.
+    pub(crate) fn commit_alone(mut self) -> (Message, Batch) {
+        self.advance();
+        let message = self.message.clone();
+        self.batch.push(Write::ChangedMessage(self.message));
+        (message, self.batch)
+    }
+
+    /// Makes it the next version.
+    fn advance(&mut self) {
+        let lasting = self.now.after(self.engine.settings().message_ttl);
+        self.message.expires = (!self.message.is_unsent()).then(|| lasting.max(self.message.deadline));
+        self.message.version += 1;
+        self.batch.extend(self.engine.tallied(&self.message, self.before));
+    }
+
+    pub(crate) fn event(
         &self,
         state: State,
         answer: &Answer,
@@ -220,6 +238,7 @@ impl<'a> Change<'a> {
                     self.record(self.event(State::Acknowledged, answer, instance, numbers.clone()));
                 }
                 self.refer(peer_ref.as_deref(), &numbers);
+                self.take_back_late(group, &numbers);
                 self.note_round(settlement.transaction.as_deref(), &numbers);
                 None
             }
@@ -232,6 +251,19 @@ impl<'a> Change<'a> {
                 self.record(self.event(end_state(answer), answer, instance, numbers));
                 None
             }
+        }
+    }
+
+    /// Has the carrier take back what was withdrawn while it was being handed over, where it can.
+    fn take_back_late(&mut self, group: &Group, numbers: &[Address]) {
+        let late = |r: &&mmsgw_domain::Recipient| {
+            r.state == State::Cancelled && (numbers.is_empty() || numbers.contains(&r.address))
+        };
+        let late: Vec<Address> =
+            self.message.recipients.iter().filter(late).map(|r| r.address.clone()).collect();
+        if !late.is_empty() && group.settings.amends {
+            let job = self.engine.amend_job(&self.message, AmendOrder::Withdraw, late);
+            self.batch.push(job);
         }
     }
 
@@ -260,7 +292,7 @@ impl<'a> Change<'a> {
     }
 
     /// Remembers the carrier's id of the message, by which its reports will name it.
-    fn refer(&mut self, peer_ref: Option<&str>, numbers: &[Address]) {
+    pub(crate) fn refer(&mut self, peer_ref: Option<&str>, numbers: &[Address]) {
         let Some(value) = peer_ref.filter(|value| !value.is_empty()) else { return };
         for recipient in &mut self.message.recipients {
             if numbers.is_empty() || numbers.contains(&recipient.address) {

@@ -295,6 +295,7 @@ impl Engine {
             Job::IntakeV1(intake) => self.digest(group, gateway, &intake, lease, tries).await,
             Job::CallbackV1(callback) => self.call_back(group, &callback, lease, tries).await,
             Job::ReportV1(report) => self.send_report(group, gateway, report, lease, tries).await,
+            Job::AmendV1(order) => self.amend(group, gateway, &order, lease, tries).await,
             Job::AnswerV1(answer) => self.send_answer(group, gateway, &answer, lease, tries).await,
         }
     }

@@ -45,6 +45,9 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Send a message through a running gateway and follow it.
     Send(SendArgs),
+    /// Send one template to very many, from a file, and look after such batches.
+    #[command(subcommand)]
+    Batch(BatchCommand),
     /// Show how a running gateway is: groups, instances, rates, what waits and for how long, what went wrong last.
     Status(StatusArgs),
     /// Show the same again and again, until Ctrl-C.
@@ -199,6 +202,50 @@ pub(crate) struct SendArgs {
     /// How long to follow the message.
     #[arg(long, default_value = "60s", value_name = "TIME")]
     pub(crate) timeout: Span,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BatchCommand {
+    /// Send a message to each line of a file, and go on by itself where the connection breaks.
+    Send(BatchSendArgs),
+    /// Show a batch: how many messages are in which state, and why lines were refused.
+    Show(BatchArgs),
+    /// Cancel what is unsent of a batch.
+    Cancel(BatchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BatchSendArgs {
+    /// A CSV file whose first line names the columns, `destination` and variables; or NDJSON, one object with
+    /// `destination` and `variables` a line.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The id of the template.
+    #[arg(long, value_name = "ID")]
+    pub(crate) template: String,
+    /// What the file is; told by its name where absent.
+    #[arg(long, value_parser = ["csv", "ndjson"], value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+    /// The gateway group to carry it; else the configured default.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) gateway: Option<GroupName>,
+    /// The batch's idempotency key. Without one it follows from file, template and group, so that the same file is not
+    /// sent twice by mistake.
+    #[arg(long, value_name = "KEY")]
+    pub(crate) again_as: Option<String>,
+    /// Give up after so many connections in a row that brought nothing on.
+    #[arg(long, default_value_t = 20, value_name = "NUMBER")]
+    pub(crate) tries: u32,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BatchArgs {
+    /// The id of the batch.
+    pub(crate) id: String,
     #[command(flatten)]
     pub(crate) api: ApiArgs,
 }

@@ -1,8 +1,11 @@
 //! A client of the REST API, for the commands that talk to a running gateway.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
-use mmsgw_net::{HttpClient, HttpSettings, read_limited};
+use futures_util::Stream;
+use mmsgw_net::{HttpClient, HttpSettings, read_limited, streamed};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
@@ -12,10 +15,24 @@ use crate::cli::{ApiArgs, OpsArgs};
 /// A connection to the API of a running gateway.
 pub(crate) struct ApiClient {
     http: HttpClient,
+    /// For requests that may last as long as they go on.
+    patient: HttpClient,
     base: Url,
     key: Option<SecretString>,
 }
 
+/// What was answered to a stream.
+pub(crate) struct Streamed {
+    pub(crate) status: http::StatusCode,
+    pub(crate) answer: Value,
+    /// Seconds to wait before the next try.
+    pub(crate) pause: Option<u64>,
+    /// Whether all of it had been done before.
+    pub(crate) replayed: bool,
+}
+
+/// Longest time that one connection may carry a stream.
+const LONGEST_STREAM: Duration = Duration::from_secs(86_400);
 /// Largest answer taken.
 const MAX_ANSWER: usize = 64 << 20;
 
@@ -31,7 +48,9 @@ impl ApiClient {
 
     fn at(base: Url, key: Option<SecretString>) -> anyhow::Result<Self> {
         let http = HttpClient::new(&HttpSettings::default())?;
-        Ok(Self { http, base, key })
+        let patient = HttpSettings { total_timeout: LONGEST_STREAM, ..HttpSettings::default() };
+        let patient = HttpClient::new(&patient)?;
+        Ok(Self { http, patient, base, key })
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
@@ -40,10 +59,6 @@ impl ApiClient {
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(http::Method::POST, path, Some(body)).await
-    }
-
-    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
-        self.call(http::Method::DELETE, path, None).await.map(drop)
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
@@ -56,6 +71,32 @@ impl ApiClient {
         let response = self.http.request(http::Method::GET, url.clone())?.send().await?;
         ensure!(response.status().is_success(), "{url} answers {}", response.status());
         Ok(read_limited(response, MAX_ANSWER).await?)
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(http::Method::DELETE, path, None).await
+    }
+
+    /// Posts a body that comes as a stream, under an idempotency key. No error where the gateway says no: its answer is
+    /// given back with its status.
+    pub(crate) async fn stream<S>(&self, path: &str, key: &str, pieces: S) -> anyhow::Result<Streamed>
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    {
+        let url = self.base.join(path)?;
+        let mut request = self.patient.request(http::Method::POST, url.clone())?;
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key.expose_secret());
+        }
+        let request = request.header("content-type", "application/x-ndjson").header("idempotency-key", key);
+        let sending = request.body(streamed(pieces)).send();
+        let response = sending.await.with_context(|| format!("the connection to {url} broke"))?;
+        let status = response.status();
+        let pause = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let replayed = response.headers().contains_key("idempotent-replayed");
+        let octets = read_limited(response, MAX_ANSWER).await?;
+        let answer = serde_json::from_slice(&octets).unwrap_or(Value::Null);
+        Ok(Streamed { status, answer, pause, replayed })
     }
 
     async fn call(&self, method: http::Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
@@ -79,7 +120,7 @@ impl ApiClient {
 }
 
 /// What a problem document says, in a line.
-fn refusal(problem: &Value) -> String {
+pub(crate) fn refusal(problem: &Value) -> String {
     let text =
         |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let faults = problem.get("errors").and_then(Value::as_array).into_iter().flatten();

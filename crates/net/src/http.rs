@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ::http::Method;
 use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response};
 use url::Url;
@@ -104,6 +105,14 @@ pub enum ClientError {
     /// The HTTP library refused the rest.
     #[error("HTTP client: {0}")]
     Build(#[from] reqwest::Error),
+}
+
+/// The body of a request that is read from `pieces` while it is sent.
+pub fn streamed<S>(pieces: S) -> reqwest::Body
+where
+    S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+{
+    reqwest::Body::wrap_stream(pieces)
 }
 
 /// Reads an answer's body of at most `max` octets. A `Content-Length` beyond it is refused before reading; a body

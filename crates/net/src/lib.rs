@@ -26,7 +26,7 @@ mod test_pki;
 pub use connect::{ConnectError, MaybeTls, UpgradeError, connect_tcp};
 pub use drain::Drain;
 pub use guard::{AddressClass, AddressGuard, GuardError};
-pub use http::{BodyError, ClientError, HttpClient, HttpSettings, USER_AGENT, read_limited};
+pub use http::{BodyError, ClientError, HttpClient, HttpSettings, USER_AGENT, read_limited, streamed};
 pub use listen::{BindError, Permit, accept_tcp, adopt, bind};
 pub use serve::{HttpLimits, Peer, serve_http};
 pub use tls::{

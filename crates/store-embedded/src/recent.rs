@@ -39,6 +39,9 @@ impl Recent {
     pub(crate) fn take_over(&self, encoded: Encoded) {
         for (write, record) in encoded.into_parts() {
             match write {
+                // A line of a batch is read when its turn comes, behind very many others: it would only push out what
+                // is read soon.
+                Write::NewMessage(message) if message.batch.is_some() => {}
                 Write::NewMessage(message) | Write::ChangedMessage(message) => {
                     self.messages.put(message.id, message, record);
                 }

@@ -61,6 +61,8 @@ fn message() -> Message {
         peer_ref: None,
         last_tran_id: None,
         ack_at_addr: None,
+        variables: mmsgw_domain::Variables::new(),
+        batch: None,
         carrier_ids: None,
         relay_server: None,
         ua_caps: None,

@@ -154,6 +154,7 @@ fn message_of(job: &Job) -> Option<MessageId> {
         Job::TransmitV1(transmit) => Some(transmit.message),
         Job::CallbackV1(callback) => Some(callback.message),
         Job::ReportV1(report) => Some(report.message),
+        Job::AmendV1(amend) => Some(amend.message),
         Job::IntakeV1(_) | Job::AnswerV1(_) => None,
     }
 }

@@ -49,6 +49,12 @@ impl Batch {
     }
 }
 
+impl Extend<Write> for Batch {
+    fn extend<I: IntoIterator<Item = Write>>(&mut self, writes: I) {
+        self.writes.extend(writes);
+    }
+}
+
 impl FromIterator<Write> for Batch {
     fn from_iter<I: IntoIterator<Item = Write>>(writes: I) -> Self {
         Self { writes: writes.into_iter().collect() }

@@ -1,11 +1,14 @@
 //! Requests as they are once read: nothing malformed, nothing unknown, domain types throughout.
 
 mod part;
+mod replace;
 mod report;
 mod send;
 mod template;
+mod variables;
 
 pub use part::{PartBody, PartRequest};
+pub use replace::ReplaceRequest;
 pub use report::{CallbackAnswer, ReportRequest};
 pub use send::SendRequest;
 pub use template::{Change, TemplateChangeRequest, TemplateRequest, TemplateValues};

@@ -1,7 +1,8 @@
 //! Sending: to whom, through which gateway.
 
-use mmsgw_domain::{Address, GroupName, Priority, Timestamp};
+use mmsgw_domain::{Address, GroupName, Priority, Timestamp, Variables};
 
+use super::variables::variables;
 use crate::json::Json;
 use crate::reader::{At, Context, Object};
 use crate::scalar::{address, group, parse_address, text_line, url, word};
@@ -24,6 +25,8 @@ pub struct SendRequest {
     pub linked_id: Option<String>,
     /// Another origin than the template's.
     pub origin: Option<Address>,
+    /// Values of the template's variables, for all the numbers.
+    pub variables: Variables,
     /// Where events are posted to, besides the gateway's URLs.
     pub events_url: Vec<String>,
     /// The billing code, in place of the gateway's.
@@ -45,6 +48,55 @@ impl SendRequest {
         Context::read(body, rules, now, Self::read_object)
     }
 
+    /// Reads what a batch's address says of all its lines: every field of sending, save the numbers and the variables.
+    ///
+    /// # Errors
+    /// A [`Problem`] that names every fault.
+    pub fn read_query(pairs: &[(String, String)], rules: &Rules, now: Timestamp) -> Result<Self, Problem> {
+        let field =
+            |(name, value): &(String, String)| (name.clone().into(), Json::Text(value.clone().into()));
+        let json = Json::Object(pairs.iter().map(field).collect());
+        Context::read_json(json, &At::ROOT, rules, now, |json, at, context| {
+            let mut object = Object::open(json, at, context)?;
+            let request = Self::take_manner(&mut object);
+            object.finish();
+            Some(request)
+        })
+    }
+
+    /// What this line says, and where it says nothing what all lines have in common.
+    #[must_use]
+    pub fn over(mut self, common: &Self) -> Self {
+        self.gateway = self.gateway.or_else(|| common.gateway.clone());
+        self.priority = self.priority.or(common.priority);
+        self.linked_id = self.linked_id.or_else(|| common.linked_id.clone());
+        self.origin = self.origin.or_else(|| common.origin.clone());
+        self.service_code = self.service_code.or_else(|| common.service_code.clone());
+        self.handling_app = self.handling_app.or_else(|| common.handling_app.clone());
+        self.reply_to_app = self.reply_to_app.or_else(|| common.reply_to_app.clone());
+        self.app_info = self.app_info.or_else(|| common.app_info.clone());
+        if self.events_url.is_empty() {
+            self.events_url.clone_from(&common.events_url);
+        }
+        self
+    }
+
+    /// How it is sent, to whomever.
+    fn take_manner(object: &mut Object<'_, '_>) -> Self {
+        Self {
+            gateway: object.optional("gateway", group),
+            priority: object.optional("priority", |json, at, context| word(json, at, context, &PRIORITIES)),
+            linked_id: object.optional("linked_id", text_line),
+            origin: object.optional("origin", address),
+            events_url: object.optional("events_url", urls).unwrap_or_default(),
+            service_code: object.optional("service_code", text_line),
+            handling_app: object.optional("handling_app", text_line),
+            reply_to_app: object.optional("reply_to_app", text_line),
+            app_info: object.optional("app_info", text_line),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn read_object(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<Self> {
         let mut object = Object::open(json, at, context)?;
         let (mut left, faults) = (context.rules.limits.numbers, context.faults());
@@ -59,15 +111,8 @@ impl SendRequest {
             destination: destination.unwrap_or_default(),
             cc: cc.unwrap_or_default(),
             bcc: bcc.unwrap_or_default(),
-            gateway: object.optional("gateway", group),
-            priority: object.optional("priority", |json, at, context| word(json, at, context, &PRIORITIES)),
-            linked_id: object.optional("linked_id", text_line),
-            origin: object.optional("origin", address),
-            events_url: object.optional("events_url", urls).unwrap_or_default(),
-            service_code: object.optional("service_code", text_line),
-            handling_app: object.optional("handling_app", text_line),
-            reply_to_app: object.optional("reply_to_app", text_line),
-            app_info: object.optional("app_info", text_line),
+            variables: object.optional("variables", variables).unwrap_or_default(),
+            ..Self::take_manner(&mut object)
         };
         if lists_are_good && request.is_to_nobody() {
             let detail = "give at least one number in destination, cc or bcc";

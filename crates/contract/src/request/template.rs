@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use mmsgw_domain::{Address, ChargedParty, ContentClass, MessageClass, TemplateContent, Timestamp};
+use mmsgw_domain::{
+    Address, ChargedParty, ContentClass, MessageClass, TemplateContent, Timestamp, Variables,
+};
 
+use super::variables::variables;
 use super::{PartRequest, SendRequest};
 use crate::json::Json;
 use crate::reader::{At, Context, Object};
@@ -76,6 +79,8 @@ pub struct TemplateValues {
     pub reply_deadline: Change<Timestamp>,
     pub delivery_conditions: Change<Vec<u32>>,
     pub subject: Change<String>,
+    /// They replace those there are, all of them.
+    pub defaults: Change<Variables>,
 }
 
 impl TemplateValues {
@@ -98,6 +103,7 @@ impl TemplateValues {
             reply_deadline: object.change("reply_deadline", future),
             delivery_conditions: object.change("delivery_conditions", conditions),
             subject: object.change("subject", |j, at, c| line(j, at, c, c.rules.limits.subject)),
+            defaults: object.change("defaults", variables),
         }
     }
 
@@ -122,6 +128,11 @@ impl TemplateValues {
         self.reply_deadline.apply(&mut content.reply_deadline);
         self.delivery_conditions.apply(&mut content.delivery_conditions);
         self.subject.apply(&mut content.subject);
+        match self.defaults {
+            Change::Keep => {}
+            Change::Clear => content.defaults = Variables::new(),
+            Change::Set(defaults) => content.defaults = defaults,
+        }
     }
 }
 

@@ -359,3 +359,31 @@ fn what_a_client_writes_with_the_forms_is_taken() {
     assert_eq!(TemplateRequest::read(&written, &rules(), NOW), template(&body));
     assert!(template(&body).is_ok());
 }
+
+#[test]
+fn variables_are_few_short_and_plain() {
+    let read = |text: &str| {
+        let body = format!(r#"{{"destination": "54321", "variables": {text}}}"#);
+        SendRequest::read(body.as_bytes(), &Rules::default(), NOW)
+    };
+    let good = read(r#"{"name": "Zoë\nx", "n": 3, "vip": false}"#).unwrap().variables;
+    assert_eq!(good.len(), 3);
+    assert_eq!(good["n"], mmsgw_domain::Variable::Integer(3));
+    for (bad, code) in [
+        (r#"{"1a": 1}"#.to_owned(), FaultCode::BadName),
+        (r#"{"a b": 1}"#.to_owned(), FaultCode::BadName),
+        (r#"{"a": 1, "a": 2}"#.to_owned(), FaultCode::DuplicateField),
+        (r#"{"a": 1.5}"#.to_owned(), FaultCode::WrongType),
+        (r#"{"a": null}"#.to_owned(), FaultCode::WrongType),
+        (r#"{"a": ["x"]}"#.to_owned(), FaultCode::WrongType),
+        (r#"{"a": "\u0000"}"#.to_owned(), FaultCode::BadCharacter),
+        (format!(r#"{{"a": "{}"}}"#, "x".repeat(4_097)), FaultCode::TooLong),
+        (
+            format!("{{{}}}", (0..101).map(|i| format!("\"a{i}\":1")).collect::<Vec<_>>().join(",")),
+            FaultCode::TooMany,
+        ),
+        ("[]".to_owned(), FaultCode::WrongType),
+    ] {
+        assert_eq!(read(&bad).unwrap_err().errors[0].code, code, "{bad:.60}");
+    }
+}

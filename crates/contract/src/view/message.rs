@@ -2,12 +2,13 @@
 
 use mmsgw_domain::{
     Address, Direction, InstanceId, Message, PreviouslySent, Priority, Recipient, RecipientKind, State,
-    Template, Timestamp,
+    Template, Timestamp, Variables,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{EventView, Links, StateWord, TemplateView, joined};
+use crate::VariableForm;
 
 /// A message, outbound or inbound.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -43,6 +44,12 @@ pub struct MessageView<'a> {
     pub bcc: Option<String>,
     /// How far it is for each number.
     pub recipients: Vec<RecipientView>,
+    /// Values of the template's variables.
+    #[serde(default)]
+    #[schema(value_type = std::collections::HashMap<String, VariableForm>)]
+    pub variables: Variables,
+    /// The batch that it is part of.
+    pub batch: Option<String>,
     /// The message it answers.
     pub linked_id: Option<String>,
     /// `low`, `normal` or `high`.
@@ -155,6 +162,8 @@ impl<'a> MessageView<'a> {
             cc: numbers(RecipientKind::Cc),
             bcc: numbers(RecipientKind::Bcc),
             recipients: message.recipients.iter().map(RecipientView::of).collect(),
+            variables: message.variables.clone(),
+            batch: message.batch.map(|id| id.to_string()),
             linked_id: message.linked_id.clone(),
             priority: message.priority,
             relay_server: message.relay_server.clone(),

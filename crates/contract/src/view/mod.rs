@@ -1,15 +1,19 @@
 //! What the API answers and posts. Every field is always there; what is not known is `null`.
 
+mod batch;
 mod event;
 mod links;
 mod message;
+mod rehearsal;
 mod template;
 #[cfg(test)]
 mod tests;
 
+pub use batch::{BatchView, RefusedLineView, RefusedLinesView};
 pub use event::{EventCallback, EventView, StateWord};
 pub use links::{Links, MEDIA_PATH};
 pub use message::{MessageView, PreviouslySentView, RecipientView};
+pub use rehearsal::{RehearsalView, RehearsedPartView};
 pub use template::{PartView, TemplateView};
 
 use mmsgw_domain::Address;

@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
-use mmsgw_domain::{ChargedParty, ContentClass, MessageClass, Part, PartContent, Template, Timestamp};
+use mmsgw_domain::{
+    ChargedParty, ContentClass, MessageClass, Part, PartContent, Template, Timestamp, Variables,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Links;
+use crate::VariableForm;
 
 /// A template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -52,6 +55,10 @@ pub struct TemplateView<'a> {
     pub delivery_conditions: Option<Vec<u32>>,
     /// Subject.
     pub subject: Option<String>,
+    /// Values of variables where a message gives none.
+    #[serde(default)]
+    #[schema(value_type = std::collections::HashMap<String, VariableForm>)]
+    pub defaults: Variables,
     /// Its parts; SMIL first.
     #[schema(value_type = Vec<PartView>)]
     pub parts: Vec<PartView<'a>>,
@@ -80,6 +87,7 @@ impl<'a> TemplateView<'a> {
             reply_deadline: content.reply_deadline.map(Timestamp::as_secs),
             delivery_conditions: content.delivery_conditions.clone(),
             subject: content.subject.clone(),
+            defaults: content.defaults.clone(),
             parts: content.parts.iter().map(|part| PartView::of(part, links)).collect(),
         }
     }

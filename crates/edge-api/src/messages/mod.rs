@@ -1,5 +1,6 @@
 //! Messages: one endpoint a file.
 
+pub(crate) mod amend;
 pub(crate) mod read;
 pub(crate) mod report;
 pub(crate) mod send;

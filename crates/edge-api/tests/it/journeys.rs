@@ -6,6 +6,7 @@ use axum::routing::post;
 use http::{Method, Request};
 use mmsgw_edge_api::{ApiSettings, INBOUND_PATH, serve};
 use mmsgw_net::Drain;
+use mmsgw_store::Store;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -213,4 +214,59 @@ async fn the_listener_serves_until_it_is_drained() {
     assert!(TcpStream::connect(listening.address).await.is_err());
     let open = ApiSettings { listen: "0.0.0.0:0".parse().unwrap(), ..settings };
     assert!(serve(world.router.clone(), &open, &Drain::new()).await.is_err(), "no key, no open door");
+}
+
+#[tokio::test]
+async fn a_missing_variable_is_named_and_a_broken_template_says_where() {
+    let world = World::new();
+    let mut body = template();
+    body["subject"] = json!("Hi {{ name }}");
+    body["defaults"] = json!({"city": "Rome"});
+    body["parts"][0]["content"] = json!("In {{ city }} at {{ hour }}");
+    let id = world.post("/mmsgw/v1/mms", &body).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let path = format!("/mmsgw/v1/mms/outbound/{id}");
+    let mut send = json!({"destination": "+15555550101", "variables": {"name": "Ann"}});
+    let refused = world.post(&path, &send).await;
+    assert_eq!(refused.problem(422, "invalid_request"), ["/variables/hour"]);
+    assert_eq!(refused.json()["errors"][0]["code"], "missing_variable");
+    send["variables"]["hour"] = json!(8);
+    let message = world.post(&path, &send).await.expect(202);
+    assert_eq!(message["variables"], send["variables"]);
+    assert_eq!(message["template"]["subject"], "Hi {{ name }}");
+    body["parts"][0]["content"] = json!("In\n{{ city");
+    let refused = world.post("/mmsgw/v1/mms", &body).await;
+    assert_eq!(refused.problem(422, "invalid_request"), ["/parts/0"]);
+    assert!(refused.json()["detail"].as_str().unwrap().contains("line 2"), "{}", refused.json());
+}
+
+#[tokio::test]
+async fn a_dry_run_shows_everything_and_keeps_nothing() {
+    let world = World::new();
+    let mut body = template();
+    body["subject"] = json!("Hi {{ name }}");
+    body["parts"][0]["content"] = json!("Dear {{ name }}");
+    let id = world.post("/mmsgw/v1/mms", &body).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let path = format!("/mmsgw/v1/mms/outbound/{id}?dry_run=true");
+    let send = json!({"destination": "+15555550101,54322", "variables": {"name": "Zoë", "nmae": "x"}});
+    let shown = world.post(&path, &send).await.expect(200);
+    assert_eq!(
+        (&shown["dry_run"], &shown["gateway"], &shown["recipients"]),
+        (&json!(true), &json!("gw"), &json!(2))
+    );
+    assert_eq!((&shown["subject"], &shown["size"]), (&json!("Hi Zoë"), &json!(7 + 9 + 3)));
+    assert_eq!(shown["parts"][1]["content"], "Dear Zoë");
+    assert_eq!(shown["parts"][2]["size"], 3);
+    assert_eq!(shown["warnings"], json!(["the template has no variable `nmae`"]));
+    assert!(world.store.queues().await.unwrap().is_empty(), "nothing is queued");
+    let missing = world.post(&path, &json!({"destination": "54322"})).await;
+    assert_eq!(missing.problem(422, "invalid_request"), ["/variables/name"]);
+
+    body["parts"] =
+        json!([{"name": "a.png", "content_type": "image/png", "content_url": "https://gone.example/a.png"}]);
+    let id = world.post("/mmsgw/v1/mms", &body).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let shown = world.post(&format!("/mmsgw/v1/mms/outbound/{id}?dry_run=true"), &send).await.expect(200);
+    let warned = shown["warnings"][1].as_str().unwrap();
+    assert!(warned.contains("a.png") && warned.contains("will fail"), "{warned}");
+    let odd = world.post(&format!("/mmsgw/v1/mms/outbound/{id}?dryrun=true"), &send).await;
+    assert_eq!(odd.status, 400, "a typo must not send");
 }

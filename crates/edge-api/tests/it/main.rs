@@ -1,7 +1,9 @@
 //! The API in process: a real engine over the memory store, requests as applications make them.
 
 mod access;
+mod batches;
 mod hostile;
+mod idempotency;
 mod journeys;
 mod reports;
 mod world;

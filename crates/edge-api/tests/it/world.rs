@@ -73,6 +73,7 @@ fn group(name: &str) -> GroupSettings {
             reply_applic_id: None,
             aux_applic_info: None,
         },
+        amends: true,
         queue_by_priority: false,
         max_age: Duration::from_secs(3_600),
         heartbeat_interval: None,

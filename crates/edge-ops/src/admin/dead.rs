@@ -278,6 +278,7 @@ fn line(dead: &DeadJob) -> Line {
     match &dead.job {
         Job::TransmitV1(job) => (line.job, line.message) = ("transmit", Some(job.message.to_string())),
         Job::ReportV1(job) => (line.job, line.message) = ("report", Some(job.message.to_string())),
+        Job::AmendV1(job) => (line.job, line.message) = ("amend", Some(job.message.to_string())),
         Job::AnswerV1(job) => (line.job, line.address) = ("answer", Some(job.to.address.clone())),
         Job::CallbackV1(job) => {
             (line.job, line.message, line.address) =

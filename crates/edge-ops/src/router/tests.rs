@@ -216,6 +216,7 @@ pub(crate) fn group(name: &str) -> GroupSettings {
             reply_applic_id: None,
             aux_applic_info: None,
         },
+        amends: true,
         queue_by_priority: false,
         max_age: Duration::from_secs(3600),
         heartbeat_interval: None,

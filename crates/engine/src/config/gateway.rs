@@ -247,6 +247,7 @@ pub fn group_settings(
             reply_applic_id: absent_if_empty(&features.reply_applic_id),
             aux_applic_info: absent_if_empty(&features.aux_applic_info),
         },
+        amends: gateway.protocol == Protocol::Mm7,
         queue_by_priority: gateway.queue_by_priority,
         max_age: gateway.max_age.0,
         heartbeat_interval: Some(gateway.heartbeat_interval.0).filter(|every| !every.is_zero()),

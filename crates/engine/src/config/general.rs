@@ -40,6 +40,14 @@ pub struct GeneralSection {
     pub callback_delays: Vec<Span>,
     /// Tries of a callback.
     pub callback_tries: u32,
+    /// Most octets of a part that has variables in it, before and after they are put in.
+    pub max_personal_size: ByteSize,
+    /// Refused lines of a batch that are kept to be looked at.
+    pub refused_lines: u64,
+    /// How long a request is remembered by its `Idempotency-Key`.
+    pub idempotency_ttl: Span,
+    /// A request that was begun and not finished, because its process died, may be begun again after that.
+    pub idempotency_takeover: Span,
     /// Delays between the looks at a report that fits no message yet.
     pub report_delays: Vec<Span>,
     /// Looks at such a report.
@@ -70,6 +78,10 @@ impl Default for GeneralSection {
             callback_window: settings.callback_window,
             callback_delays: spans(&settings.callback_retry),
             callback_tries: settings.callback_retry.max_tries,
+            max_personal_size: ByteSize(settings.max_personal_octets as u64),
+            refused_lines: settings.refused_lines,
+            idempotency_ttl: Span(settings.idempotency_ttl),
+            idempotency_takeover: Span(settings.idempotency_takeover),
             report_delays: spans(&settings.report_retry),
             report_tries: settings.report_retry.max_tries,
             instance_ttl: Span(settings.instance_ttl),
@@ -98,6 +110,10 @@ impl GeneralSection {
             adapt_pixels: self.adapt_pixels,
             max_waiting: self.max_waiting,
             callback_window: self.callback_window.max(1),
+            max_personal_octets: self.max_personal_size.as_usize(),
+            refused_lines: self.refused_lines,
+            idempotency_ttl: self.idempotency_ttl.0,
+            idempotency_takeover: self.idempotency_takeover.0,
             callback_retry: policy(&self.callback_delays, self.callback_tries),
             report_retry: policy(&self.report_delays, self.report_tries),
             instance_ttl: self.instance_ttl.0.max(SHORTEST_LEASE),

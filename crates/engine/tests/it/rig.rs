@@ -12,9 +12,9 @@ use mmsgw_domain::{
     RetryPolicy, State, SystemClock, Template, TemplateContent,
 };
 use mmsgw_engine::{
-    Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts, EngineSettings,
-    FetchError, Fetcher, Gateway, Incoming, InstanceIdentity, Notifier, Outbound, OutboundAnswer,
-    OutboundReport, PartDraft, Scales, Submission, TemplateDraft, Unreadable, Verdict,
+    Amendment, Answer, Call, CallSubject, CallVerdict, Delivery, DraftContent, Engine, EngineParts,
+    EngineSettings, FetchError, Fetcher, Gateway, Incoming, InstanceIdentity, Notifier, Outbound,
+    OutboundAnswer, OutboundReport, PartDraft, Scales, Submission, TemplateDraft, Unreadable, Verdict,
 };
 use mmsgw_store::{DirectoryBlobs, LocalRegistry, MemoryStore, Store};
 use parking_lot::Mutex;
@@ -79,6 +79,21 @@ impl Rig {
             tasks: TaskTracker::new(),
             dir,
         }
+    }
+
+    /// Another engine on the same store, as another process would have it.
+    pub(crate) fn another_engine(&self) -> Engine {
+        let parts = EngineParts {
+            store: Arc::clone(&self.store),
+            registry: Arc::new(LocalRegistry::new(Arc::new(SystemClock))),
+            blobs: Arc::new(DirectoryBlobs::open(self.dir.path()).unwrap()),
+            clock: Arc::new(SystemClock),
+            fetcher: self.media.clone(),
+            notifier: self.app.clone(),
+        };
+        let engine = Engine::new(parts, self.engine.settings().clone());
+        self.engine.groups().iter().for_each(|group| drop(engine.know_group(group.settings.clone())));
+        engine
     }
 
     /// Has the workers take no more.
@@ -218,6 +233,7 @@ pub(crate) fn group_settings(name: &str) -> GroupSettings {
             reply_applic_id: None,
             aux_applic_info: None,
         },
+        amends: true,
         queue_by_priority: false,
         max_age: Duration::from_secs(3600),
         heartbeat_interval: None,
@@ -245,6 +261,8 @@ pub(crate) fn template_with(content: DraftContent) -> TemplateDraft {
             drm: None,
             content_adaptation: None,
             can_redistribute: None,
+            defaults: mmsgw_domain::Variables::new(),
+            personal: false,
             reply_charging: None,
             reply_charging_size: None,
             reply_deadline: None,
@@ -265,6 +283,7 @@ pub(crate) struct Carrier {
     pub(crate) delay: Mutex<Duration>,
     pub(crate) told: Mutex<Vec<OutboundReport>>,
     pub(crate) answers: Mutex<Vec<AnswerJob>>,
+    pub(crate) amended: Mutex<Vec<Amendment>>,
     /// Whether it gives a sign of life.
     pub(crate) lives: Mutex<bool>,
 }
@@ -284,6 +303,7 @@ impl Carrier {
             delay: Mutex::default(),
             told: Mutex::default(),
             answers: Mutex::default(),
+            amended: Mutex::default(),
             lives: Mutex::new(true),
         }
     }
@@ -357,6 +377,12 @@ impl Gateway for Carrier {
     async fn report(&self, report: &OutboundReport) -> Verdict {
         self.told.lock().push(report.clone());
         self.next_turn(sent("told"))
+    }
+
+    async fn amend(&self, amendment: &Amendment) -> Verdict {
+        self.amended.lock().push(amendment.clone());
+        let answer = Answer::own(mmsgw_domain::Code::OK, "done");
+        self.next_turn(Delivery::Sent { peer_ref: None, answer, acknowledged: true })
     }
 
     async fn answer(&self, answer: &OutboundAnswer<'_>) -> Verdict {

@@ -1,5 +1,6 @@
 //! One file for each command; they pick rooms and put them together, nothing else.
 
+mod batch;
 mod bulk;
 mod callbacks;
 mod check;
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Trace(args) => async_main(trace::run(args)),
         Command::Log(args) => async_main(log::run(args)),
         Command::Send(args) => async_main(send::run(args)),
+        Command::Batch(command) => async_main(batch::run(command)),
         Command::Simulate(args) => async_main(simulate::run(args)),
         Command::Key(args) => key::run(&args),
         Command::Dialects(args) => dialects::run(&args),

@@ -23,7 +23,7 @@ pub(crate) async fn run(args: TraceArgs) -> anyhow::Result<()> {
         shown = show(&client, &path, &args) => shown?,
         signal = super::stop_signal() => drop(signal?),
     }
-    client.delete(&path).await
+    client.delete(&path).await.map(drop)
 }
 
 async fn show(client: &ApiClient, path: &str, args: &TraceArgs) -> anyhow::Result<()> {

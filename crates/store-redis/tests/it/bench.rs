@@ -43,6 +43,8 @@ pub(crate) fn message(group: &GroupName) -> Message {
         revision: Id::generate(now),
         origin: "12345".parse().unwrap(),
         recipients: vec![recipient],
+        variables: mmsgw_domain::Variables::new(),
+        batch: None,
         linked_id: None,
         priority: None,
         events_url: vec!["http://127.0.0.1:9000/events".to_owned()],

@@ -147,6 +147,8 @@ fn a_request_with_every_header_comes_through() {
             drm: Some(true),
             content_adaptation: Some(false),
             can_redistribute: None,
+            defaults: mmsgw_domain::Variables::new(),
+            personal: false,
             reply_charging: None,
             reply_charging_size: None,
             reply_deadline: None,
