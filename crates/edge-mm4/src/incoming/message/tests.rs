@@ -113,11 +113,9 @@ fn a_request_with_every_header_comes_through() {
         leaf("image/jpeg", Some("../a b.jpg"), &[0xff, 0xd8, 0, 1]),
     ];
     let layout = Layout::Related { start: "id-7".into(), root_type: "application/smil".into() };
-    let envelope = [
-        "+15555550103/TYPE=PLMN@mms.own.example",
-        "+15555550102/TYPE=PLMN@mms.own.example",
-        "+15555550104/TYPE=PLMN@mms.own.example",
-    ];
+    let envelope = ["+15555550103", "+15555550102", "+15555550104"];
+    let envelope = envelope.map(|number| format!("{number}/TYPE=PLMN@mms.own.example"));
+    let envelope = envelope.each_ref().map(String::as_str);
     let mail = written(&everything(), &leaves, layout);
     let message = read_with(&carrier(), "", &envelope, mail);
     let origin: Address = "+15555550101".parse().unwrap();
