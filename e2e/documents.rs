@@ -147,6 +147,7 @@ async fn the_configurations_of_contrib_are_fine() {
     let key = [
         ("#[[api.key]]", "[[api.key]]"),
         ("#name = ", "name = "),
+        ("#scopes = ", "scopes = "),
         ("#hash = \"…\"", "hash = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\""),
         ("/etc/mmsgw/gateways", gateways.to_str().unwrap()),
     ];

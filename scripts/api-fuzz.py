@@ -1,20 +1,23 @@
 """Makes things that an API can be asked about, and writes a description that knows them: for scripts/api-fuzz.
 
-    api-fuzz.py API KEY CARRIER_CONTROL CALLBACK_PORT OUT
+    api-fuzz.py API OPERATIONS KEY CARRIER_CONTROL CALLBACK_PORT DIRECTORY
 
 A description in OpenAPI cannot say which ids, gateways and numbers there are, so that whatever it makes up is refused at the
-door. In OUT the parameters and fields concerned may also be those of real things; all else is as the gateway says it.
+door. In DIRECTORY/known.json the parameters and fields concerned may also be those of real things; all else is as the gateway
+says it, in api.json beside. Where administration has a description, that is in admin.json.
 """
 
 import json
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-api, key, control, port, out = sys.argv[1:]
+api, ops, key, control, port, directory = sys.argv[1:]
 received = []
+BATCH = "/mmsgw/v1/mms/outbound/{id}/batch"
 NUMBERS = ["+15555550102", "+15555550103"]
 
 
@@ -49,7 +52,19 @@ def until(what, look):
 
 server = HTTPServer(("127.0.0.1", int(port)), Callback)
 threading.Thread(target=server.serve_forever, daemon=True).start()
+def write(name, document):
+    with open(directory + "/" + name, "w") as file:
+        json.dump(document, file)
+
+
 document = until("the API", lambda: call(api + "/mmsgw/v1/openapi.json"))
+
+write("api.json", document)
+try:
+    write("admin.json", call(ops + "/admin/v1/openapi.json"))
+except urllib.error.HTTPError as error:
+    if error.code != 404:
+        raise
 
 picture = {"name": "dot.gif", "content_type": "image/gif", "encoding": "base64",
            "content": "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"}
@@ -57,6 +72,10 @@ text = {"name": "hello.txt", "content_type": "text/plain", "content": "Hello"}
 templates = [call(api + "/mmsgw/v1/mms", {"origin": "54321", "parts": [text, picture]}) for _ in range(60)]
 parts = [call(api + "/mmsgw/v1/mms_part", text)["id"] for _ in range(3)]
 messages = [call(api + "/mmsgw/v1/mms/outbound/" + templates[0]["id"], {"destination": NUMBERS})["id"] for _ in range(60)]
+batches = []
+if BATCH in document["paths"]:
+    items = [{"destination": number} for number in NUMBERS]
+    batches = [call(api + BATCH.format(id=one["id"]), items)["id"] for one in templates[:3]]
 letter = {"from": "+15555550150", "to": ["+15555550160"], "text": "hello", "ack": True, "dr": True, "rr": True}
 call(control + "/mo", {"protocol": "mm4", "message": letter})
 inbound = until("a message from the carrier", lambda: [one["id"] for one in received if one.get("direction") == 1])
@@ -72,6 +91,8 @@ def known(path, method, name_of_parameter):
         return [name]
     if name_of_parameter != "id":
         return []
+    if path.startswith("/mmsgw/v1/batches/"):
+        return batches
     if path.startswith("/mmsgw/v1/mms_part/"):
         return parts
     if "/inbound/" in path:
@@ -100,5 +121,4 @@ fields = {
 for schema in document["components"]["schemas"].values():
     for field in fields.keys() & schema.get("properties", {}).keys():
         schema["properties"][field] = also(schema["properties"][field], fields[field])
-with open(out, "w") as file:
-    json.dump(document, file)
+write("known.json", document)

@@ -14,6 +14,7 @@
 //! a well-formed URL may be fetched is the edge's.
 
 pub mod code;
+mod describe;
 mod forms;
 mod json;
 mod key;
@@ -26,6 +27,7 @@ mod scalar;
 mod view;
 
 pub use code::{FaultCode, ProblemCode};
+pub use describe::complete_description;
 pub use forms::{
     CallbackAnswerForm, NumbersForm, OrderForm, PartForm, PartItem, ReplaceForm, ReportForm, SendForm,
     StatusForm, TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm, VariableForm,

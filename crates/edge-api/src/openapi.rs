@@ -7,7 +7,9 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
-use mmsgw_contract::{CallbackAnswerForm, EventCallback, MessageView, ProblemView, TemplateForm};
+use mmsgw_contract::{
+    CallbackAnswerForm, EventCallback, MessageView, ProblemView, TemplateForm, complete_description,
+};
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItem, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -59,31 +61,9 @@ pub fn document() -> OpenApi {
     document.webhooks = Some(callbacks.build());
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
-    describe_refusals(&mut document);
+    complete_description(&mut document);
     document
 }
-
-/// Adds what every operation behind a key may answer besides what it describes itself.
-fn describe_refusals(document: &mut OpenApi) {
-    let problem = Ref::from_schema_name(ProblemView::name());
-    let problem = ContentBuilder::new().schema(Some(problem)).build();
-    for path in document.paths.paths.values_mut() {
-        let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
-        for operation in operations.into_iter().flatten().filter(|operation| operation.security.is_some()) {
-            for (status, description) in REFUSALS {
-                let refusal = ResponseBuilder::new().description(description);
-                let refusal = refusal.content("application/problem+json", problem.clone()).build();
-                operation.responses.responses.entry(status.to_owned()).or_insert_with(|| refusal.into());
-            }
-        }
-    }
-}
-
-const REFUSALS: [(&str, &str); 3] = [
-    ("401", "No key, or none that is known"),
-    ("403", "The key does not permit this"),
-    ("5XX", "The store or the gateway is in trouble; with 504 the request may have been carried out"),
-];
 
 const EVENT: &str = "Posted to every events_url of the message and of its gateway.";
 const INBOUND: &str = "Posted to the gateway's mms_received_url. The answer may order reports to the carrier, \
@@ -131,7 +111,7 @@ mod tests {
         let mut behind_a_key = 0;
         for path in document["paths"].as_object().unwrap().values() {
             for operation in path.as_object().unwrap().values().filter(|o| o.get("security").is_some()) {
-                for status in ["401", "403", "5XX"] {
+                for status in ["4XX", "5XX"] {
                     let content = &operation["responses"][status]["content"]["application/problem+json"];
                     assert_eq!(content["schema"]["$ref"], "#/components/schemas/Problem", "{operation}");
                 }

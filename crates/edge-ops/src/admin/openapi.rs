@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use mmsgw_contract::ProblemView;
+use mmsgw_contract::{ProblemView, complete_description};
 use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
 use super::{callbacks, dead, gateways, instances, log, messages, queues, trace};
@@ -51,12 +52,33 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("key", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
     document.security = Some(vec![SecurityRequirement::new("key", ["admin"])]);
+    name_operations(&mut document);
+    complete_description(&mut document);
     document.to_pretty_json().expect("the document is plain data")
 });
 
+/// Operations are called by method and path, `get_dead_id`: ids have to differ, names of functions need not.
+fn name_operations(document: &mut OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let words = path.trim_start_matches("/admin/v1/").split(|c: char| !c.is_alphanumeric());
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let methods = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+            }
+        }
+    }
+}
+
 /// Answers this document.
 #[utoipa::path(
-    get, path = "/admin/v1/openapi.json", tag = "openapi",
+    get, path = "/admin/v1/openapi.json", tag = "openapi", security(),
     responses((status = 200, description = "This document", content_type = "application/json"))
 )]
 pub(super) async fn read() -> Response {
