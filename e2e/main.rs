@@ -23,6 +23,7 @@ mod inbound_crash;
 mod isolation;
 mod many_reports;
 mod matrix;
+mod metrics;
 mod original_app;
 mod original_received;
 mod outbound_mm4;

@@ -129,7 +129,7 @@ pub fn summary(states: impl IntoIterator<Item = State>) -> Option<State> {
 }
 
 /// Canonical status codes: what an event's `code` says, whatever the carrier's own word is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Code(u16);
 

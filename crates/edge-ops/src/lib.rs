@@ -12,6 +12,7 @@ mod admin;
 mod config;
 mod controls;
 mod metrics;
+mod process;
 mod router;
 
 pub use config::{CONFIG_DEFAULT, OpsSettings};

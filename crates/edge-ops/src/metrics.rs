@@ -7,59 +7,167 @@
 use std::fmt;
 
 use mmsgw_domain::{GroupName, Queue, QueueKind, Timestamp};
-use mmsgw_engine::{Group, GroupCounts};
+use mmsgw_engine::{Distribution, Group, GroupCounts, GroupMeasured, QueueStatus, StoreMeasured};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-/// What a queue holds at the moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Depth {
-    pub(crate) queue: Queue,
-    pub(crate) waiting: u64,
-    pub(crate) leased: u64,
-    pub(crate) dead: u64,
-    /// Due time of the first waiting job.
-    pub(crate) oldest: Option<Timestamp>,
-}
+use crate::process::Process;
+
+mod histogram;
+mod plain;
+
+use histogram::Histograms;
+pub(crate) use plain::plain;
 
 /// What is told in one answer.
 pub(crate) struct Metrics<'a> {
     /// The groups that this process knows.
-    pub(crate) groups: &'a [(GroupName, GroupCounts)],
+    pub(crate) groups: &'a [Told],
     /// What waits where; `None` when the store does not say.
-    pub(crate) queues: Option<&'a [Depth]>,
+    pub(crate) queues: Option<&'a [QueueStatus]>,
+    /// How the store does.
+    pub(crate) store: &'a StoreMeasured,
+    /// The process itself.
+    pub(crate) process: &'a Process,
     /// The present.
     pub(crate) now: Timestamp,
 }
 
+/// What is told of a group.
+pub(crate) struct Told {
+    name: GroupName,
+    counts: GroupCounts,
+    measured: GroupMeasured,
+}
+
+impl Told {
+    pub(crate) fn of(group: &Group) -> Self {
+        Self { name: group.settings.name.clone(), counts: group.counts(), measured: group.measured() }
+    }
+}
+
 type Labels = Vec<(&'static str, String)>;
+type Real = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 impl Metrics<'_> {
     /// The text, in the OpenMetrics form that Prometheus reads.
     pub(crate) fn write(&self) -> Result<String, fmt::Error> {
-        let mut registry = Registry::with_prefix("mmsgw");
+        let mut whole = Registry::default();
+        self.write_process(&mut whole);
+        let registry = whole.sub_registry_with_prefix("mmsgw");
         for (name, help, count) in COUNTERS {
             let family = Family::<Labels, Counter>::default();
-            for (group, counts) in self.groups {
-                family.get_or_create(&of_group(group)).inc_by(count(counts));
+            for told in self.groups {
+                family.get_or_create(&of_group(&told.name)).inc_by(count(&told.counts));
             }
             registry.register(name, help, family);
         }
-        let reachable = Gauge::<i64>::default();
-        reachable.set(i64::from(self.queues.is_some()));
-        registry.register("store_up", "Whether the store answers (1) or not (0)", reachable);
+        self.write_measures(registry);
+        self.write_store(registry);
         if let Some(queues) = self.queues {
-            self.write_queues(&mut registry, queues);
+            self.write_queues(registry, queues);
         }
         let mut text = String::new();
-        encode(&mut text, &registry)?;
+        encode(&mut text, &whole)?;
         Ok(text)
     }
 
-    fn write_queues(&self, registry: &mut Registry, queues: &[Depth]) {
+    fn write_measures(&self, registry: &mut Registry) {
+        let (events, verdicts, callbacks) = <(Labelled, Labelled, Labelled)>::default();
+        let (mut stages, mut exchanges) = (Vec::new(), Vec::new());
+        for Told { name, measured, .. } in self.groups {
+            let with = |more: &[(&'static str, &str)]| -> Labels {
+                let more = more.iter().map(|(key, value)| (*key, (*value).to_owned()));
+                of_group(name).into_iter().chain(more).collect()
+            };
+            for (state, count) in &measured.events {
+                events.get_or_create(&with(&[("state", &state.name().to_lowercase())])).inc_by(*count);
+            }
+            for (outcome, code, count) in &measured.verdicts {
+                let labels = with(&[("outcome", outcome), ("code", &code.to_string())]);
+                verdicts.get_or_create(&labels).inc_by(*count);
+            }
+            for (outcome, count) in &measured.callbacks {
+                callbacks.get_or_create(&with(&[("outcome", outcome)])).inc_by(*count);
+            }
+            let reached = measured.stages.iter();
+            stages.extend(reached.map(|(stage, times)| (with(&[("stage", stage.name())]), times.clone())));
+            exchanges.push((with(&[]), measured.exchange.clone()));
+        }
+        registry.register("message_events", "What happened to messages, by the state reported", events);
+        registry.register("verdicts", "What became of hand-overs, by canonical code", verdicts);
+        registry.register("callback_outcomes", "What became of callbacks, each try", callbacks);
+        let help = "From acceptance to the hand-over, the carrier's acknowledgement, and delivery";
+        registry.register_collector(seconds("message_stage", help, stages));
+        let help = "How long the carrier took for a hand-over";
+        registry.register_collector(seconds("carrier_exchange", help, exchanges));
+    }
+
+    fn write_store(&self, registry: &mut Registry) {
+        let reachable = Gauge::<i64>::default();
+        reachable.set(i64::from(self.queues.is_some()));
+        registry.register("store_up", "Whether the store answers (1) or not (0)", reachable);
+        let failed = Counter::<u64>::default();
+        failed.inc_by(self.store.failed);
+        registry.register(
+            "store_commits_failed",
+            "Commits that were refused or failed, conflicts included",
+            failed,
+        );
+        let help = "How long commits took, whatever came of them";
+        registry.register_collector(seconds(
+            "store_commit",
+            help,
+            vec![(Vec::new(), self.store.commit.clone())],
+        ));
+        let rows = vec![(Vec::new(), self.store.writes.clone())];
+        let help = "Changes in a commit";
+        registry.register_collector(Box::new(Histograms {
+            name: "store_commit_changes",
+            help,
+            unit: None,
+            rows,
+        }));
+    }
+
+    /// The names are those of every Prometheus client, without our prefix.
+    fn write_process(&self, registry: &mut Registry) {
+        let build: Labels = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+        registry.register("mmsgw_build", "The release that runs", Info::new(build));
+        let Process { cpu_seconds, resident_octets, virtual_octets, open_fds, max_fds, threads } =
+            self.process;
+        if let Some(seconds) = cpu_seconds {
+            let cpu = Counter::<f64, std::sync::atomic::AtomicU64>::default();
+            cpu.inc_by(*seconds);
+            let help = "Total user and system CPU time spent";
+            registry.register_with_unit("process_cpu", help, Unit::Seconds, cpu);
+        }
+        let octets = [
+            ("process_resident_memory", "Resident memory size", resident_octets),
+            ("process_virtual_memory", "Virtual memory size", virtual_octets),
+        ];
+        for (name, help, octets) in octets {
+            if let Some(octets) = octets {
+                registry.register_with_unit(name, help, Unit::Bytes, gauge(*octets));
+            }
+        }
+        let numbers = [
+            ("process_open_fds", "Number of open file descriptors", open_fds),
+            ("process_max_fds", "Maximum number of open file descriptors", max_fds),
+            ("process_threads", "Number of threads", threads),
+        ];
+        for (name, help, number) in numbers {
+            if let Some(number) = number {
+                registry.register(name, help, gauge(*number));
+            }
+        }
+    }
+
+    fn write_queues(&self, registry: &mut Registry, queues: &[QueueStatus]) {
         for (name, help, depth) in GAUGES {
             let family = Family::<Labels, Gauge>::default();
             self.empty_queues().for_each(|queue| drop(family.get_or_create(&of_queue(&queue))));
@@ -69,7 +177,7 @@ impl Metrics<'_> {
             }
             registry.register(name, help, family);
         }
-        let family = Family::<Labels, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+        let family = Family::<Labels, Real>::default();
         self.empty_queues().for_each(|queue| drop(family.get_or_create(&of_queue(&queue))));
         for queue in queues {
             let age = queue.oldest.map_or(0.0, |oldest| oldest.until(self.now).as_secs_f64());
@@ -81,14 +189,21 @@ impl Metrics<'_> {
 
     /// Every queue of the groups known, so that an empty one shows as zero and does not vanish.
     fn empty_queues(&self) -> impl Iterator<Item = Queue> {
-        let groups = self.groups.iter().map(|(group, _)| group);
+        let groups = self.groups.iter().map(|told| &told.name);
         groups.flat_map(|group| QueueKind::ALL.map(|kind| Queue { group: group.clone(), kind }))
     }
 }
 
-/// Name and counts of a group.
-pub(crate) fn counts(group: &Group) -> (GroupName, GroupCounts) {
-    (group.settings.name.clone(), group.counts())
+type Labelled = Family<Labels, Counter>;
+
+fn seconds(name: &'static str, help: &'static str, rows: Vec<(Labels, Distribution)>) -> Box<Histograms> {
+    Box::new(Histograms { name, help, unit: Some(Unit::Seconds), rows })
+}
+
+fn gauge(number: u64) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+    gauge
 }
 
 fn of_group(group: &GroupName) -> Labels {
@@ -112,20 +227,70 @@ const COUNTERS: [CounterRow; 7] = [
     ("callbacks_failed", "Callbacks put off or given up", |counts| counts.callbacks_failed),
 ];
 
-type GaugeRow = (&'static str, &'static str, fn(&Depth) -> u64);
+type GaugeRow = (&'static str, &'static str, fn(&QueueStatus) -> u64);
 
-const GAUGES: [GaugeRow; 3] = [
+const GAUGES: [GaugeRow; 4] = [
     ("queue_waiting_jobs", "Jobs that wait, due or not", |depth| depth.waiting),
     ("queue_leased_jobs", "Jobs in a worker's hands", |depth| depth.leased),
     ("queue_dead_jobs", "Jobs that were given up", |depth| depth.dead),
+    ("queue_paused", "Whether a person stopped it (1) or not (0)", |depth| u64::from(depth.paused.is_some())),
 ];
 
 #[cfg(test)]
 mod tests {
+    use mmsgw_domain::{Code, State};
+    use mmsgw_engine::Stage;
+
     use super::*;
 
     fn group(name: &str) -> GroupName {
         name.parse().unwrap()
+    }
+
+    fn distribution() -> Distribution {
+        Distribution { bounds: &[0.1, 1.0], counts: vec![2, 1, 1], sum: 12.5 }
+    }
+
+    fn told(name: &str, counts: GroupCounts) -> Told {
+        let measured = GroupMeasured {
+            events: vec![(State::Sent, 2)],
+            verdicts: vec![("failed", Code::REFUSED, 3)],
+            callbacks: vec![("taken", 4)],
+            stages: vec![(Stage::Delivered, distribution())],
+            exchange: distribution(),
+        };
+        Told { name: group(name), counts, measured }
+    }
+
+    fn write(groups: &[Told], queues: Option<&[QueueStatus]>, now: Timestamp) -> String {
+        let store = StoreMeasured { failed: 1, commit: distribution(), writes: distribution() };
+        let process = Process { cpu_seconds: Some(1.5), open_fds: Some(3), ..Process::default() };
+        Metrics { groups, queues, store: &store, process: &process, now }.write().unwrap()
+    }
+
+    #[test]
+    fn what_was_measured_is_told_by_name() {
+        let text = write(&[told("east", GroupCounts::default())], None, Timestamp::from_secs(0));
+        for (sample, expected) in [
+            ("mmsgw_message_events_total{gateway_group=\"east\",state=\"sent\"}", "2"),
+            ("mmsgw_verdicts_total{gateway_group=\"east\",outcome=\"failed\",code=\"406\"}", "3"),
+            ("mmsgw_callback_outcomes_total{gateway_group=\"east\",outcome=\"taken\"}", "4"),
+            (
+                "mmsgw_message_stage_seconds_bucket{le=\"1.0\",gateway_group=\"east\",stage=\"delivered\"}",
+                "3",
+            ),
+            (
+                "mmsgw_message_stage_seconds_bucket{le=\"+Inf\",gateway_group=\"east\",stage=\"delivered\"}",
+                "4",
+            ),
+            ("mmsgw_carrier_exchange_seconds_sum{gateway_group=\"east\"}", "12.5"),
+            ("mmsgw_store_commit_seconds_count", "4"),
+            ("mmsgw_store_commits_failed_total", "1"),
+            ("process_cpu_seconds_total", "1.5"),
+            ("process_open_fds", "3"),
+        ] {
+            assert_eq!(value(&text, sample), Some(expected), "{sample}\n{text}");
+        }
     }
 
     fn value<'a>(text: &'a str, sample: &str) -> Option<&'a str> {
@@ -143,17 +308,19 @@ mod tests {
             callbacks: 6,
             callbacks_failed: 7,
         };
-        let groups = [(group("east"), counts), (group("west"), GroupCounts::default())];
+        let groups = [told("east", counts), told("west", GroupCounts::default())];
         let now = Timestamp::from_secs(1000);
-        let depth = |name: &str, oldest| Depth {
+        let depth = |name: &str, oldest| QueueStatus {
             queue: Queue { group: group(name), kind: QueueKind::Tx },
             waiting: 10,
             leased: 11,
             dead: 12,
             oldest: Some(Timestamp::from_secs(oldest)),
+            paused: None,
+            held_until: None,
         };
         let queues = [depth("east", 990), depth("gone", 2000)];
-        let text = Metrics { groups: &groups, queues: Some(&queues), now }.write().unwrap();
+        let text = write(&groups, Some(&queues), now);
         let counters = [
             "messages_accepted",
             "messages_sent",
@@ -186,9 +353,9 @@ mod tests {
 
     #[test]
     fn a_store_that_does_not_answer_leaves_the_counters() {
-        let groups = [(group("east"), GroupCounts { sent: 9, ..GroupCounts::default() })];
+        let groups = [told("east", GroupCounts { sent: 9, ..GroupCounts::default() })];
         let now = Timestamp::from_secs(0);
-        let text = Metrics { groups: &groups, queues: None, now }.write().unwrap();
+        let text = write(&groups, None, now);
         assert_eq!(value(&text, "mmsgw_messages_sent_total{gateway_group=\"east\"}"), Some("9"));
         assert_eq!(value(&text, "mmsgw_store_up"), Some("0"));
         assert!(!text.contains("mmsgw_queue_"), "what is not known is not told as zero");

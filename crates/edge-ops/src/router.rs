@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use mmsgw_contract::{Keys, Links};
 use mmsgw_domain::Clock;
-use mmsgw_engine::Engine;
+use mmsgw_engine::{Engine, QueueStatus};
 use mmsgw_net::{Drain, HttpLimits, serve_http};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -19,7 +19,8 @@ use tokio::time::timeout;
 use crate::admin;
 use crate::config::OpsSettings;
 use crate::controls::Controls;
-use crate::metrics::{Depth, Metrics, counts};
+use crate::metrics::{Metrics, Told, plain};
+use crate::process::Process;
 
 /// What the listener stands on.
 #[derive(Clone)]
@@ -74,20 +75,13 @@ pub(crate) struct Ops {
 
 impl Ops {
     /// What waits where, or why the store does not say.
-    async fn depths(&self) -> Result<Vec<Depth>, String> {
+    async fn depths(&self) -> Result<Vec<QueueStatus>, String> {
         let queues = match timeout(self.patience, self.engine.queues()).await {
             Ok(Ok(queues)) => queues,
             Ok(Err(refusal)) => return Err(refusal.to_string()),
             Err(_) => return Err("the store does not answer".into()),
         };
-        let depths = queues.into_iter().map(|status| Depth {
-            queue: status.queue,
-            waiting: status.waiting,
-            leased: status.leased,
-            dead: status.dead,
-            oldest: status.oldest,
-        });
-        Ok(depths.collect())
+        Ok(queues)
     }
 
     /// What an operator should know about the storage.
@@ -118,16 +112,24 @@ async fn ready(State(ops): State<Ops>) -> Response {
     (status, Json(Readiness { ready, reasons, warnings })).into_response()
 }
 
-async fn metrics(State(ops): State<Ops>) -> Response {
-    let groups: Vec<_> = ops.engine.groups().iter().map(|group| counts(group)).collect();
+async fn metrics(State(ops): State<Ops>, headers: HeaderMap) -> Response {
+    let groups: Vec<_> = ops.engine.groups().iter().map(|group| Told::of(group)).collect();
     let queues = ops.depths().await.ok();
-    let metrics = Metrics { groups: &groups, queues: queues.as_deref(), now: ops.clock.now() };
+    let (store, process) = (ops.engine.store_measured(), Process::read());
+    let now = ops.clock.now();
+    let metrics =
+        Metrics { groups: &groups, queues: queues.as_deref(), store: &store, process: &process, now };
+    let wanted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match metrics.write() {
-        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Ok(text) if wanted.is_empty() || wanted.contains("openmetrics-text") || wanted.starts_with("*/*") => {
+            ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
+        }
+        Ok(text) => ([(header::CONTENT_TYPE, PLAIN_METRICS)], plain(&text)).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
 
+const PLAIN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Engine {
             batch.push(Write::KeepRevision { id: template.revision, until: claim.until() });
             batch.push(claim.closed(KeptResult::Template(template.revision)));
         }
-        self.store.commit(batch).await?;
+        self.commit(batch).await?;
         Ok(template)
     }
 
@@ -91,7 +91,7 @@ impl Engine {
         self.claim_blobs(template, self.keep_until(template.expires), &mut batch);
         batch.push(Write::Template { template: template.clone(), replaces });
         warn_of_unshown(template);
-        self.store.commit(batch).await?;
+        self.commit(batch).await?;
         Ok(template.clone())
     }
 
@@ -101,7 +101,7 @@ impl Engine {
     /// [`Refusal::Unknown`] where there is no such template.
     pub async fn forget_template(&self, id: TemplateId) -> Result<(), Refusal> {
         self.template(id).await?;
-        Ok(self.store.commit(Batch::new().with(Write::ForgetTemplate(id))).await?)
+        Ok(self.commit(Batch::new().with(Write::ForgetTemplate(id))).await?)
     }
 
     /// Creates a part on its own.
@@ -125,7 +125,7 @@ impl Engine {
             batch.push(claim.closed_until(KeptResult::Part, expires));
         }
         batch.push(Write::Part { part: part.clone(), expires });
-        self.store.commit(batch).await?;
+        self.commit(batch).await?;
         Ok(part)
     }
 
@@ -450,11 +450,12 @@ impl Engine {
     }
 
     async fn commit_message(&self, message: &Message, batch: Batch) -> Result<(), Refusal> {
-        self.store.commit(batch).await?;
+        let fresh = self.fresh(message, message.events.clone());
+        self.commit(batch).await?;
         if let Some(group) = self.groups.find(&message.group) {
             count(&group.counts.accepted);
         }
-        tracing::debug!(message.id = %message.id, gateway.group = %message.group, "message accepted");
+        self.tell(fresh);
         Ok(())
     }
 

@@ -49,7 +49,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let Some(message) = self.store.message(job.message).await? else {
             let bury = self.bury(lease, "the message of this order is gone");
-            return self.store.commit(Batch::new().with(bury)).await;
+            return self.commit(Batch::new().with(bury)).await;
         };
         let concerned = |r: &&Recipient| {
             if job.numbers.is_empty() { is_with_carrier(r) } else { job.numbers.contains(&r.address) }
@@ -57,7 +57,7 @@ impl Engine {
         let recipients: Vec<Recipient> = message.recipients.iter().filter(concerned).cloned().collect();
         if recipients.is_empty() {
             // It came to an end by itself.
-            return self.store.commit(Batch::new().with(Write::Finish(lease))).await;
+            return self.commit(Batch::new().with(Write::Finish(lease))).await;
         }
         let numbers = recipients.iter().map(|r| r.address.clone()).collect();
         let verdict = match self.change_of(group, &message, job.order).await? {
@@ -115,7 +115,7 @@ impl Engine {
             let lease = lease.clone();
             let write = due.map_or(Write::Finish(lease.clone()), |due| Write::Postpone { lease, due });
             change.push(write);
-            match self.store.commit(change.commit()).await {
+            match change.commit().await {
                 Err(StoreError::Conflict(_)) => {}
                 other => return other,
             }

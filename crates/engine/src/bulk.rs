@@ -240,7 +240,7 @@ impl Bulk {
         let (engine, running) = (self.engine.clone(), Arc::clone(&self.running));
         let group = Arc::clone(&self.group);
         self.pending = Some(tokio::spawn(async move {
-            let done = engine.store.commit(writes.into_iter().collect()).await;
+            let done = engine.commit(writes.into_iter().collect()).await;
             if done.is_ok() {
                 group.counts.accepted.fetch_add(accepted, Ordering::Relaxed);
             }
@@ -358,7 +358,7 @@ impl Bulk {
         if self.order.state == BulkState::Receiving {
             self.order.state = BulkState::Complete;
             let write = self.next_record();
-            match self.engine.store.commit(Batch::new().with(write)).await {
+            match self.engine.commit(Batch::new().with(write)).await {
                 Err(StoreError::Conflict(_)) => return Err(self.superseded().await),
                 other => other?,
             }

@@ -253,7 +253,7 @@ impl Engine {
             bodies.push(body);
         }
         if !fetched.is_empty() {
-            self.store.commit(fetched.with(Write::Revision(template.clone()))).await?;
+            self.commit(fetched.with(Write::Revision(template.clone()))).await?;
         }
         let mut content = Content::new(template, bodies);
         content.state_class(false);

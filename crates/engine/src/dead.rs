@@ -18,7 +18,7 @@ impl Engine {
     pub async fn retry_dead(&self, dead: &DeadJob, reason: &str) -> Result<(), Refusal> {
         let revive = Write::Revive { queue: dead.queue.clone(), id: dead.id };
         let Job::TransmitV1(transmit) = &dead.job else {
-            return gone_or(self.store.commit(Batch::new().with(revive)).await);
+            return gone_or(self.commit(Batch::new().with(revive)).await);
         };
         let _turn = self.turns.take(transmit.message).await;
         for _ in 0..MOST_CONFLICTS {
@@ -29,7 +29,7 @@ impl Engine {
             let mut change = Change::new(self, message);
             change.send_afresh(reason);
             change.push(revive.clone());
-            match self.store.commit(change.commit()).await {
+            match change.commit().await {
                 Err(StoreError::Conflict(_)) => {}
                 other => return Ok(other?),
             }
@@ -45,7 +45,7 @@ impl Engine {
     /// [`Refusal::Unknown`] where it is not there any more.
     pub async fn purge_dead(&self, dead: &DeadJob) -> Result<(), Refusal> {
         let discard = Write::Discard { queue: dead.queue.clone(), id: dead.id };
-        gone_or(self.store.commit(Batch::new().with(discard)).await)
+        gone_or(self.commit(Batch::new().with(discard)).await)
     }
 }
 

@@ -63,7 +63,7 @@ impl Engine {
             Attempt::NothingLeft => (None, None),
             Attempt::NotBegun => {
                 let release = Write::Release { lease: lease.clone(), due: self.now() };
-                return self.store.commit(Batch::new().with(release)).await;
+                return self.commit(Batch::new().with(release)).await;
             }
         };
         drop(slot);
@@ -116,7 +116,9 @@ impl Engine {
         }
         outbound.now = self.now();
         let transaction = outbound.transaction_id.clone();
+        let began = std::time::Instant::now();
         let verdict = gateway.send(&outbound).await;
+        group.measures.exchange(began.elapsed());
         self.note_health(place, &verdict).await;
         Ok(Attempt::Said { verdict, transaction: Some(transaction) })
     }
@@ -198,7 +200,7 @@ impl Engine {
 
     async fn settle_without_message(&self, lease: &Lease) -> Result<(), StoreError> {
         let bury: Write = self.bury(lease.clone(), "the message of this job is gone");
-        self.store.commit(std::iter::once(bury).collect()).await
+        self.commit(std::iter::once(bury).collect()).await
     }
 }
 

@@ -30,7 +30,7 @@ impl Engine {
             }
             Ok(Incoming::Nothing(why)) => {
                 tracing::info!(gateway.group = %group.settings.name, peer = intake.peer, "nothing to do: {why}");
-                self.store.commit(Batch::new().with(Write::Finish(lease))).await
+                self.commit(Batch::new().with(Write::Finish(lease))).await
             }
             Err(unreadable) => {
                 tracing::warn!(gateway.group = %group.settings.name, peer = intake.peer, "unreadable: {unreadable}");
@@ -38,7 +38,7 @@ impl Engine {
                 if let Some(answer) = unreadable.answer {
                     batch.push(self.answer_job(group, *answer));
                 }
-                self.store.commit(batch).await
+                self.commit(batch).await
             }
         }
     }
@@ -81,7 +81,7 @@ impl Engine {
         if let Some(to) = answer.filter(|_| given_up) {
             batch.push(self.answer_to_report(group, &to, Code::UNKNOWN));
         }
-        self.store.commit(batch).await
+        self.commit(batch).await
     }
 
     /// The job that answers a report.

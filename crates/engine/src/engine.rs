@@ -15,6 +15,8 @@ use crate::fit::Adapter;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
 use crate::instance::{Instance, MissedHeartbeats};
+use crate::measure::StoreMeasures;
+use crate::news::News;
 use crate::notes::Notes;
 use crate::personal::Compiled;
 use crate::turns::Turns;
@@ -148,6 +150,8 @@ pub struct Core {
     pub(crate) exit: CancellationToken,
     pub(crate) notes: Notes,
     pub(crate) wiretap: Arc<Wiretap>,
+    pub(crate) news: News,
+    pub(crate) store_measures: StoreMeasures,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
     pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
 }
@@ -180,6 +184,8 @@ impl Engine {
             turns: Turns::default(),
             notes: Notes::default(),
             wiretap,
+            news: News::default(),
+            store_measures: StoreMeasures::default(),
             instances: Mutex::default(),
             exit: CancellationToken::new(),
             claimed: Mutex::default(),

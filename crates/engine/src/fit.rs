@@ -328,7 +328,7 @@ impl Engine {
         let Some((octets, format)) = self.change(part, body, limits).await? else { return Ok(None) };
         let size = octets.len() as u64;
         let digest = self.blobs.put(octets.clone()).await?;
-        self.store.commit(Batch::new().with(Write::KeepBlob { digest, until })).await?;
+        self.commit(Batch::new().with(Write::KeepBlob { digest, until })).await?;
         let changed = Changed { blob: BlobRef { digest, size, source: None }, format };
         if let Some(source) = source {
             let mut known = self.adapter.known.lock();

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::Engine;
 use crate::gateway::{Gateway, Scales};
 use crate::instance::InstanceIdentity;
+use crate::measure::{GroupMeasured, GroupMeasures};
 use crate::pace::{Breaker, Pacer};
 use crate::worker::{Desk, Worker};
 
@@ -22,6 +23,7 @@ pub struct Group {
     pub(crate) pacer: Pacer,
     pub(crate) breaker: Breaker,
     pub(crate) counts: Counters,
+    pub(crate) measures: GroupMeasures,
     pub(crate) waiting: AtomicU64,
     pub(crate) scales: OnceLock<Box<dyn Scales>>,
 }
@@ -66,6 +68,7 @@ impl Group {
             pacer: Pacer::new(settings.name.clone(), settings.tps_limit),
             breaker: Breaker::default(),
             counts: Counters::default(),
+            measures: GroupMeasures::default(),
             waiting: AtomicU64::new(0),
             scales: OnceLock::new(),
             settings,
@@ -89,6 +92,11 @@ impl Group {
             callbacks: read(&self.counts.callbacks),
             callbacks_failed: read(&self.counts.callbacks_failed),
         }
+    }
+
+    /// What it did so far, in more detail.
+    pub fn measured(&self) -> GroupMeasured {
+        self.measures.read()
     }
 
     /// One of its queues.

@@ -149,7 +149,7 @@ impl Engine {
     }
 
     async fn put_claim(&self, record: Record, kept: Kept) -> Result<Claim, StoreError> {
-        self.store.commit(Batch::new().with(Write::Record(record.clone()))).await?;
+        self.commit(Batch::new().with(Write::Record(record.clone()))).await?;
         Ok(Claim { record, kept })
     }
 
@@ -191,7 +191,7 @@ impl Engine {
         } else {
             return Ok(Claimed::Granted(claim));
         };
-        self.store.commit(Batch::new().with(claim.closed(result))).await?;
+        self.commit(Batch::new().with(claim.closed(result))).await?;
         Ok(Claimed::Done(outcome))
     }
 
@@ -214,7 +214,7 @@ impl Engine {
     /// Gives a claim back, where nothing came of the request: it may be sent again, changed or not.
     pub async fn release(&self, claim: &Claim) {
         let ended = Record { until: self.now(), ..next(&claim.record, &claim.kept) };
-        if let Err(error) = self.store.commit(Batch::new().with(Write::Record(ended))).await {
+        if let Err(error) = self.commit(Batch::new().with(Write::Record(ended))).await {
             tracing::debug!(%error, "a claim was not given back; it ends by itself");
         }
     }

@@ -36,21 +36,21 @@ impl Engine {
         let mut batch = Batch::new();
         let template = self.artificial_template(&inbound, until, &mut batch).await?;
         let message = new_message(group, instance, inbound, &template, (self.now(), until));
-        let (id, origin) = (message.id, message.origin.clone());
+        let (id, fresh) = (message.id, self.fresh(&message, message.events.clone()));
         batch.push(Write::Template { template, replaces: None });
         batch.push(Write::NewReference { reference: reference.clone(), message: id, expires: until });
         self.queue_received(group, &message, &mut batch);
         self.queue_own_reports(group, &message, Occasion::Received, &[], &mut batch);
         batch.push(Write::NewMessage(message));
         batch.push(Write::Finish(lease.clone()));
-        match self.store.commit(batch).await {
+        match self.commit(batch).await {
             // Another worker looked into the same message at the same time.
             Err(StoreError::Conflict(_)) => match self.store.find(&reference).await? {
                 Some(first) => self.take_again(group, first, lease).await,
                 None => Err(StoreError::Conflict("a new message collides with nothing".into())),
             },
             Ok(()) => {
-                tracing::info!(message.id = %id, gateway.group = %group.settings.name, from = %origin, "message received");
+                self.tell(fresh);
                 Ok(())
             }
             Err(other) => Err(other),
@@ -71,7 +71,7 @@ impl Engine {
                 self.queue_report(&message, order, &mut batch);
             }
         }
-        self.store.commit(batch).await
+        self.commit(batch).await
     }
 
     /// Inbound messages are kept as long as the application may still be told of them.

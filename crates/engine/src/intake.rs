@@ -31,7 +31,7 @@ impl Engine {
         let job = Job::IntakeV1(IntakeJob { kind, peer, raw });
         let queue = known.queue(QueueKind::Rx);
         let write = Write::Enqueue(NewJob { id, queue, lane: Lane::Normal, due: now, job });
-        self.store.commit(Batch::new().with(write)).await?;
+        self.commit(Batch::new().with(write)).await?;
         count(&known.counts.received);
         Ok(id)
     }

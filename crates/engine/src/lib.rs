@@ -32,6 +32,8 @@ mod idempotency;
 mod inbound;
 mod instance;
 mod intake;
+mod measure;
+mod news;
 mod notes;
 mod notify;
 mod pace;
@@ -61,7 +63,9 @@ pub use gateway::{
 pub use group::{Group, GroupCounts};
 pub use idempotency::{Claim, Claimed, Made, Repeatable};
 pub use instance::{InstanceIdentity, MissedHeartbeats};
+pub use measure::{Distribution, GroupMeasured, Stage, StoreMeasured};
 pub use mmsgw_store::{Announced, DeadJob, QueueStatus};
+pub use news::Happening;
 pub use notify::without_secrets;
 pub use refusal::{Field, Refusal};
 pub use rehearse::Rehearsal;

@@ -109,7 +109,7 @@ impl Engine {
             let Some(message) = self.store.message(id).await? else { return Ok(Noted::Gone) };
             let mut change = Change::new(self, message);
             notes.iter().for_each(|note| change.note(clerk, note));
-            match self.store.commit(change.commit()).await {
+            match change.commit().await {
                 Err(StoreError::Conflict(_)) => {}
                 other => return other.map(|()| Noted::Done),
             }

@@ -24,7 +24,7 @@ impl Engine {
                 let subject = CallSubject::Event { message: callback.message, event };
                 let verdict = self.post(callback, tries, subject).await;
                 let write = self.after_call(group, callback, lease, tries, verdict);
-                self.store.commit(Batch::new().with(write)).await
+                self.commit(Batch::new().with(write)).await
             }
             CallbackSubject::InboundMessage => self.call_back_inbound(group, callback, lease, tries).await,
         }
@@ -41,11 +41,11 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let Some(message) = self.store.message(callback.message).await? else {
             let bury = self.bury(lease, "the message is gone");
-            return self.store.commit(Batch::new().with(bury)).await;
+            return self.commit(Batch::new().with(bury)).await;
         };
         let Some(template) = self.store.revision(message.revision).await? else {
             let bury = self.bury(lease, "the content of the message is gone");
-            return self.store.commit(Batch::new().with(bury)).await;
+            return self.commit(Batch::new().with(bury)).await;
         };
         let subject = CallSubject::InboundMessage { message: &message, template: &template };
         let verdict = self.post(callback, tries, subject).await;
@@ -58,7 +58,7 @@ impl Engine {
             self.queue_own_reports(group, &message, Occasion::CallbackTaken, &kinds, &mut batch);
             orders.into_iter().for_each(|order| self.queue_report(&message, order, &mut batch));
         }
-        self.store.commit(batch).await
+        self.commit(batch).await
     }
 
     async fn post(&self, callback: &CallbackJob, tries: u32, subject: CallSubject<'_>) -> CallVerdict {
@@ -79,6 +79,7 @@ impl Engine {
         let (reason, delay) = match verdict {
             CallVerdict::Done | CallVerdict::Answered { .. } => {
                 count(&group.counts.callbacks);
+                group.measures.callback("taken");
                 return Write::Finish(lease);
             }
             CallVerdict::Never { reason } => (reason, None),
@@ -86,6 +87,7 @@ impl Engine {
             CallVerdict::Busy { reason, pause } => {
                 let age = lease.job.created().until(self.now());
                 if age <= policy.span() + GRACE {
+                    group.measures.callback("busy");
                     let due = self.now().after(jitter(pause, &lease));
                     return Write::Release { lease, due };
                 }
@@ -93,6 +95,7 @@ impl Engine {
             }
         };
         count(&group.counts.callbacks_failed);
+        group.measures.callback(if delay.is_some() { "put_off" } else { "given_up" });
         let url = without_secrets(&callback.url);
         match delay {
             Some(delay) => {

@@ -56,7 +56,7 @@ impl Engine {
         let mut batch = Batch::new();
         self.queue_report(&message, order, &mut batch);
         batch.extend(claim.map(|claim| claim.closed(KeptResult::Nothing)));
-        Ok(self.store.commit(batch).await?)
+        Ok(self.commit(batch).await?)
     }
 
     /// Hands one report to the carrier and settles its job by the verdict.
@@ -70,7 +70,7 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let Some(message) = self.store.message(job.message).await? else {
             let bury = self.bury(lease, "the message of this report is gone");
-            return self.store.commit(Batch::new().with(bury)).await;
+            return self.commit(Batch::new().with(bury)).await;
         };
         let report = OutboundReport {
             tap: self.wiretap.tap(&message.group, Some(message.id)),
@@ -81,14 +81,14 @@ impl Engine {
         };
         let verdict = gateway.report(&report).await;
         if let Some(write) = self.after_try(group, &verdict, &lease, tries) {
-            return self.store.commit(Batch::new().with(write)).await;
+            return self.commit(Batch::new().with(write)).await;
         }
         let description = told(&report.order, &verdict);
         let matter = Matter::Told { order: report.order, description };
         let clerk = Clerk { group, instance: gateway.instance() };
         match self.note(clerk, job.message, Note::new(lease.clone(), tries, matter)).await? {
             Noted::Done => Ok(()),
-            Noted::Gone => self.store.commit(Batch::new().with(Write::Finish(lease))).await,
+            Noted::Gone => self.commit(Batch::new().with(Write::Finish(lease))).await,
         }
     }
 
@@ -104,7 +104,7 @@ impl Engine {
         let tap = self.tap(&group.settings.name);
         let verdict = gateway.answer(&OutboundAnswer { job, now: self.now(), tap }).await;
         let write = self.after_try(group, &verdict, &lease, tries).unwrap_or(Write::Finish(lease));
-        self.store.commit(Batch::new().with(write)).await
+        self.commit(Batch::new().with(write)).await
     }
 
     /// How a job goes on that did not come through; `None` where it did.

@@ -49,8 +49,8 @@ impl Engine {
         let attempted: Vec<Address> = message.unsent().map(|r| r.address.clone()).collect();
         let _turn = self.turns.take(message.id).await;
         for _ in 0..MOST_CONFLICTS {
-            let batch = self.settled(message.clone(), &attempted, &settlement);
-            match self.store.commit(batch).await {
+            let settled = self.settled(message.clone(), &attempted, &settlement);
+            match settled.commit().await {
                 Err(StoreError::Conflict(_)) => {}
                 other => return other,
             }
@@ -60,11 +60,12 @@ impl Engine {
         Err(StoreError::Conflict(format!("message {} changes all the time", message.id)))
     }
 
-    fn settled(&self, message: Message, attempted: &[Address], settlement: &Settlement<'_>) -> Batch {
-        let Some(verdict) = &settlement.verdict else {
-            return Batch::new().with(Write::Finish(settlement.lease.clone()));
-        };
+    fn settled(&self, message: Message, attempted: &[Address], settlement: &Settlement<'_>) -> Change<'_> {
         let mut change = Change::new(self, message);
+        let Some(verdict) = &settlement.verdict else {
+            change.push(Write::Finish(settlement.lease.clone()));
+            return change;
+        };
         if let Some(transaction) = &settlement.transaction {
             change.message.last_tran_id = Some(transaction.clone());
             change.message.processed = Some(change.now);
@@ -111,12 +112,22 @@ pub(crate) struct Change<'a> {
     before: Option<State>,
     batch: Batch,
     is_changed: bool,
+    /// What is to be told once it is durable.
+    events: Vec<Event>,
 }
 
 impl<'a> Change<'a> {
     pub(crate) fn new(engine: &'a Engine, message: Message) -> Self {
         let before = message.state();
-        Self { engine, now: engine.now(), message, before, batch: Batch::new(), is_changed: false }
+        Self {
+            engine,
+            now: engine.now(),
+            message,
+            before,
+            batch: Batch::new(),
+            is_changed: false,
+            events: Vec::new(),
+        }
     }
 
     /// One more change to go into the same commit.
@@ -143,10 +154,7 @@ impl<'a> Change<'a> {
 
     pub(crate) fn announce(&mut self, event: &Event) {
         self.is_changed = true;
-        tracing::info!(
-            message.id = %self.message.id, gateway.group = %self.message.group, state = %event.state, code = %event.code,
-            carrier_status = event.carrier_status.as_deref().unwrap_or(""), "{}", event.description
-        );
+        self.events.push(event.clone());
         self.engine.queue_callbacks(&self.message, event, &mut self.batch);
     }
 
@@ -160,22 +168,30 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// The batch, with the next version of the message in it where it has changed.
-    pub(crate) fn commit(mut self) -> Batch {
+    /// Makes it durable, with the next version of the message where it has changed, and tells of it.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
         if !self.is_changed {
-            return self.batch;
+            return self.engine.commit(self.batch).await;
         }
         self.advance();
+        let events = std::mem::take(&mut self.events);
+        let fresh = self.engine.fresh(&self.message, events);
         self.batch.push(Write::ChangedMessage(self.message));
-        self.batch
+        self.engine.commit(self.batch).await?;
+        self.engine.tell(fresh);
+        Ok(())
     }
 
-    /// The next version of the message, and the batch with it in it, where no job is settled.
-    pub(crate) fn commit_alone(mut self) -> (Message, Batch) {
-        self.advance();
-        let message = self.message.clone();
-        self.batch.push(Write::ChangedMessage(self.message));
-        (message, self.batch)
+    /// The same where no job is settled; gives back the message as it is then.
+    pub(crate) async fn commit_alone(self) -> Result<Message, StoreError> {
+        let engine = self.engine;
+        let mut change = self;
+        change.advance();
+        let fresh = engine.fresh(&change.message, std::mem::take(&mut change.events));
+        let message = change.message.clone();
+        engine.commit(change.batch.with(Write::ChangedMessage(change.message))).await?;
+        engine.tell(fresh);
+        Ok(message)
     }
 
     /// Makes it the next version.
@@ -227,6 +243,7 @@ impl<'a> Change<'a> {
         match &outcome.delivery {
             Delivery::Sent { peer_ref, answer, acknowledged } => {
                 count(&group.counts.sent);
+                group.measures.verdict("sent", answer.code);
                 let sent = Answer::own(Code::OK, "handed to the carrier");
                 self.record(self.event(
                     State::Sent,
@@ -248,6 +265,7 @@ impl<'a> Change<'a> {
             }
             Delivery::Fail { answer } => {
                 count(&group.counts.failed);
+                group.measures.verdict("failed", answer.code);
                 self.record(self.event(end_state(answer), answer, instance, numbers));
                 None
             }
@@ -277,6 +295,7 @@ impl<'a> Change<'a> {
         let delay = settlement.group.settings.retry.delay(settlement.tries, later, pause);
         if let Some(delay) = delay {
             count(&settlement.group.counts.deferred);
+            settlement.group.measures.verdict("deferred", answer.code);
             tracing::info!(
                 message.id = %self.message.id, gateway.group = %self.message.group, tries = settlement.tries,
                 retry_in_seconds = delay.as_secs(), "put off: {}", answer.description
@@ -285,6 +304,7 @@ impl<'a> Change<'a> {
             return Some(self.now.after(delay).min(self.message.deadline.max(self.now)));
         }
         count(&settlement.group.counts.failed);
+        settlement.group.measures.verdict("failed", answer.code);
         let text = format!("given up after {} tries: {}", settlement.tries, answer.description);
         let last = Answer { description: text, ..answer.clone() };
         self.record(self.event(State::Failed, &last, settlement.instance, numbers));
@@ -322,7 +342,7 @@ impl<'a> Change<'a> {
     }
 
     /// Ends the job, or puts it off, or gives it up.
-    fn close(mut self, settlement: &Settlement<'_>, due: Option<Timestamp>) -> Batch {
+    fn close(mut self, settlement: &Settlement<'_>, due: Option<Timestamp>) -> Self {
         let lease = settlement.lease.clone();
         let failed = self.message.recipients.iter().any(|r| r.state == State::Failed);
         let write = match due {
@@ -340,6 +360,6 @@ impl<'a> Change<'a> {
         };
         self.is_changed = true;
         self.push(write);
-        self.commit()
+        self
     }
 }

@@ -33,6 +33,6 @@ impl Engine {
         for kind in [QueueKind::Tx, QueueKind::Ev] {
             batch.push(Write::Pause { queue: group.queue(kind), pause: pause.clone() });
         }
-        Ok(self.store.commit(batch).await?)
+        Ok(self.commit(batch).await?)
     }
 }

@@ -92,7 +92,7 @@ impl Engine {
             batch.push(Write::KeepBlob { digest, until: self.now().after(span) });
         }
         if !batch.is_empty() {
-            self.store.commit(batch).await?;
+            self.commit(batch).await?;
         }
         failed.into_inner().map_or(Ok(()), Err)
     }

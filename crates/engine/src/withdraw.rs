@@ -127,11 +127,10 @@ impl Engine {
                 None => self.withdrawal(&message)?,
                 Some(replacement) => self.replacing(&message, replacement).await?,
             };
-            let (message, batch) = change.commit_alone();
-            match self.store.commit(batch).await {
+            match change.commit_alone().await {
                 Err(StoreError::Conflict(_)) => {}
                 other => {
-                    other?;
+                    let message = other?;
                     let template = self.revision(message.revision).await?;
                     return Ok(Amended { message, template, ordered });
                 }
@@ -150,15 +149,15 @@ impl Engine {
         let _turn = self.turns.take(message.id).await;
         for _ in 0..MOST_CONFLICTS {
             let finish = Write::Finish(lease.clone());
-            let batch = if message.is_unsent() {
+            let done = if message.is_unsent() {
                 let mut change = Change::new(self, message.clone());
                 change.record(withdrawn(&message, self.now(), Some(instance)));
                 change.push(finish);
-                change.commit()
+                change.commit().await
             } else {
-                Batch::new().with(finish)
+                self.commit(Batch::new().with(finish)).await
             };
-            match self.store.commit(batch).await {
+            match done {
                 Err(StoreError::Conflict(_)) => {}
                 other => return other,
             }

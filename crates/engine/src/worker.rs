@@ -282,7 +282,7 @@ impl Engine {
             (Desk::Application, _) => {
                 let bury =
                     self.bury(job.lease, "this job is none for an application, and stood in its queue");
-                self.store.commit(Batch::new().with(bury)).await
+                self.commit(Batch::new().with(bury)).await
             }
         }
     }
@@ -316,7 +316,7 @@ impl Engine {
             return self.settle_broken(group, instance.id(), message, &job, WHY).await;
         }
         let write = self.retry_or_bury(&self.settings.defect_retry, job.lease, job.tries, WHY);
-        self.store.commit(Batch::new().with(write)).await
+        self.commit(Batch::new().with(write)).await
     }
 
     /// Puts a job off by `policy`, or gives it up.

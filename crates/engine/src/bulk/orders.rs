@@ -60,7 +60,7 @@ impl Engine {
         batch.push(Write::KeepRevision { id: template.revision, until });
         batch.extend(claim.map(|claim| claim.closed(KeptResult::Batch)));
         let running = self.run_bulk(id)?;
-        self.store.commit(batch).await?;
+        self.commit(batch).await?;
         let template = Arc::new(template);
         Ok(Bulk {
             engine: self.clone(),
@@ -179,7 +179,7 @@ impl Engine {
             if order.state != BulkState::Cancelled {
                 order.state = BulkState::Cancelled;
                 let record = Record { version: record.version + 1, value: order.encoded(), ..record };
-                match self.store.commit(Batch::new().with(Write::Record(record))).await {
+                match self.commit(Batch::new().with(Write::Record(record))).await {
                     Err(StoreError::Conflict(_)) => continue,
                     other => other?,
                 }
