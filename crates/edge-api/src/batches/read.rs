@@ -46,8 +46,8 @@ pub(crate) struct Page {
     get, path = "/mmsgw/v1/batches/{id}/refused", tag = "batches",
     params(
         ("id" = String, Path, description = "The batch's id"),
-        ("after" = Option<u64>, Query, description = "Lines after the one of that number"),
-        ("limit" = Option<u64>, Query, description = "How many at most; 100 where absent, 1000 at most"),
+        ("after" = Option<usize>, Query, description = "Lines after the one of that number"),
+        ("limit" = Option<usize>, Query, description = "How many at most; 100 where absent, 1000 at most"),
     ),
     responses(
         (status = 200, body = RefusedLinesView),
