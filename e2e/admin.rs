@@ -3,6 +3,7 @@
 use std::process::Output;
 
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::rig::{World, run, text, wait_until};
 
@@ -137,6 +138,34 @@ async fn the_log_tells_more_while_it_is_told_to() {
     let id = world.api.send_text("mm4", "loud", &["+15555550102"]).await;
     world.api.reaches(&id, &["READ"]).await;
     wait_until("the message in the log", async || world.gateway.log().contains(&id).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_listens_hears_what_happens_as_it_becomes_durable() {
+    let world = World::start("", "", "").await;
+    let ops = world.gateway.awaited("health and metrics");
+    let mut listening = tokio::process::Command::new(env!("CARGO_BIN_EXE_mmsgw"))
+        .args(["tail", "--gateway", "mm4", "--events", "5", "--json", "--ops", &ops])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(listening.stderr.take().unwrap()).lines();
+    assert_eq!(said.next_line().await.unwrap().as_deref(), Some("mmsgw: listening"));
+    let other = world.api.send_text("mm7", "elsewhere", &["+15555550102"]).await;
+    world.api.reaches(&other, &["READ"]).await;
+    let id = world.api.send_text("mm4", "live", &["+15555550102"]).await;
+    let heard = tokio::time::timeout(crate::rig::LIMIT, listening.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(heard.status.code(), Some(0));
+    let lines: Vec<Value> = String::from_utf8_lossy(&heard.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(lines.iter().all(|line| line["message"] == id.as_str() && line["group"] == "mm4"), "{lines:?}");
+    let states: Vec<&str> = lines.iter().map(|line| text(line, "state")).collect();
+    assert_eq!(states[..2], ["SCHEDULED", "SENT"], "{states:?}");
+    assert!(states.contains(&"DELIVERED") && states.contains(&"READ"), "{states:?}");
 }
 
 #[tokio::test]

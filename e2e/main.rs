@@ -32,6 +32,7 @@ mod own_listener;
 mod personal;
 mod postfix;
 mod readers;
+mod records;
 mod repeated;
 mod rig;
 mod smtp_clients;

@@ -22,6 +22,7 @@ use crate::router::Ops;
 
 mod callbacks;
 mod dead;
+mod events;
 mod gateways;
 mod instances;
 mod log;
@@ -51,6 +52,7 @@ pub(crate) fn router() -> Router<Ops> {
         .route("/admin/v1/callbacks", get(callbacks::list))
         .route("/admin/v1/callbacks/replay", post(callbacks::replay_many))
         .route("/admin/v1/callbacks/{id}/replay", post(callbacks::replay))
+        .route("/admin/v1/events", get(events::listen))
         .route("/admin/v1/trace", get(trace::list).post(trace::begin))
         .route("/admin/v1/trace/{id}", get(trace::read).delete(trace::end))
         .route("/admin/v1/log", get(log::show).put(log::set))

@@ -35,14 +35,16 @@ pub struct OpsParts {
     pub links: Links,
     /// The process itself.
     pub controls: Arc<dyn Controls>,
+    /// When it ends.
+    pub drain: Drain,
 }
 
 /// The paths.
 pub fn router(parts: OpsParts, settings: &OpsSettings) -> Router {
-    let OpsParts { engine, clock, keys, links, controls } = parts;
+    let OpsParts { engine, clock, keys, links, controls, drain } = parts;
     let on_loopback = settings.listen.ip().to_canonical().is_loopback();
     let (keys, links, patience) = (Arc::new(keys), Arc::new(links), settings.store_timeout.0);
-    let ops = Ops { engine, clock, patience, keys, links, controls, on_loopback };
+    let ops = Ops { engine, clock, patience, keys, links, controls, drain, on_loopback };
     admin::router()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -50,15 +52,15 @@ pub fn router(parts: OpsParts, settings: &OpsSettings) -> Router {
         .with_state(ops)
 }
 
-/// Serves [`router`] on a listener that was bound to `settings.listen`, until the drain begins.
-pub async fn serve(listener: TcpListener, parts: OpsParts, settings: &OpsSettings, drain: Drain) {
+/// Serves [`router`] on a listener that was bound to `settings.listen`, until `parts.drain` begins.
+pub async fn serve(listener: TcpListener, parts: OpsParts, settings: &OpsSettings) {
     let limits = HttpLimits {
         max_connections: settings.max_connections.max(1),
         // Longer than the slowest answer, which waits for the store.
         stall_timeout: settings.store_timeout.0 + HttpLimits::default().stall_timeout,
         ..HttpLimits::default()
     };
-    serve_http(listener, None, limits, drain, router(parts, settings)).await;
+    serve_http(listener, None, limits, parts.drain.clone(), router(parts, settings)).await;
 }
 
 #[derive(Clone)]
@@ -69,6 +71,7 @@ pub(crate) struct Ops {
     pub(crate) keys: Arc<Keys>,
     pub(crate) links: Arc<Links>,
     pub(crate) controls: Arc<dyn Controls>,
+    pub(crate) drain: Drain,
     /// Whether only this host reaches the listener.
     pub(crate) on_loopback: bool,
 }

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::carrier_http;
 use crate::config::{GatewaySettings, Settings};
+use crate::records;
 use crate::roles::{Role, Roles};
 use crate::storage::{MediaSection, Sections, Storage, StorageSection};
 use crate::systemd::{Door, Sockets};
@@ -39,7 +40,14 @@ pub(crate) struct Running {
     engine: Engine,
     listeners: Drain,
     workers: Workers,
+    records: Option<Records>,
     storage: Storage,
+}
+
+/// What writes message records, until everything else has ended.
+struct Records {
+    over: CancellationToken,
+    writing: tokio::task::JoinHandle<()>,
 }
 
 struct Workers {
@@ -69,6 +77,11 @@ impl Running {
             tokio::join!(self.listeners.drain(limit), tokio::time::timeout(limit, self.workers.tasks.wait()));
         if let Err(error) = self.engine.leave().await {
             tracing::warn!(%error, "cannot hand back what is left; it comes back when its leases lapse");
+        }
+        if let Some(Records { over, writing }) = self.records {
+            over.cancel();
+            // A defect in it has been told already.
+            let _ = writing.await;
         }
         let closed = self.storage.close().await;
         if let Err(error) = &closed {
@@ -109,12 +122,26 @@ pub(crate) async fn start(
         keys: Keys::new(&settings.api.keys),
         links: links.clone(),
         controls: Arc::new(log),
+        drain: doors.listeners.child(),
     };
     let ops = doors.open_ops(&settings, office)?;
     let api = if roles.include(Role::Api) { Some(doors.open_api(&settings, links)?) } else { None };
     doors.sockets.all_served()?;
+    let over = CancellationToken::new();
+    let records = records::start(settings.records.clone(), &engine, over.clone())?;
+    let records = records.map(|writing| Records { over, writing: tokio::spawn(writing) });
     workers.tasks.spawn(engine.clone().keep_house(workers.stop.clone()));
-    Ok(Running { api, ops, smtp, carrier_http, engine, listeners: doors.listeners, workers, storage })
+    Ok(Running {
+        api,
+        ops,
+        smtp,
+        carrier_http,
+        engine,
+        listeners: doors.listeners,
+        workers,
+        records,
+        storage,
+    })
 }
 
 /// Where applications find media: at the API, or where a gateway file says for its group. Without a
@@ -294,8 +321,8 @@ impl Doors {
             return Ok(None);
         }
         let (listener, address) = self.sockets.open(Door::Ops, settings.ops.listen).context("ops.listen")?;
-        let (section, drain) = (settings.ops.clone(), self.listeners.child());
-        self.listeners.spawn(async move { mmsgw_edge_ops::serve(listener, parts, &section, drain).await });
+        let section = settings.ops.clone();
+        self.listeners.spawn(async move { mmsgw_edge_ops::serve(listener, parts, &section).await });
         Ok(Some(address))
     }
 

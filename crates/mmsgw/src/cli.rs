@@ -74,6 +74,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CallbacksCommand,
     },
+    /// Show what happens to messages in a running gateway, as it happens. Only in the process whose listener --ops names.
+    Tail(TailArgs),
     /// Show what a running gateway says with a carrier, about one message or with one gateway, for a while: SMTP lines,
     /// HTTP heads and bodies; secrets are left out, media cut. Only of the process whose listener --ops names.
     Trace(TraceArgs),

@@ -1,5 +1,6 @@
 //! A client of the REST API, for the commands that talk to a running gateway.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -63,6 +64,36 @@ impl ApiClient {
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
         self.call(http::Method::PUT, path, Some(body)).await
+    }
+
+    /// Hears an answer that goes on for long, piece by piece, until it ends or `heard` breaks off. `opened` is told when
+    /// it begins.
+    pub(crate) async fn listen(
+        &self,
+        path: &str,
+        opened: impl FnOnce(),
+        mut heard: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> anyhow::Result<ControlFlow<()>> {
+        let url = self.base.join(path)?;
+        let mut request = self.http.request(http::Method::GET, url.clone())?.timeout(LONGEST_STREAM);
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key.expose_secret());
+        }
+        let mut response =
+            request.send().await.with_context(|| format!("cannot reach the gateway at {url}"))?;
+        let status = response.status();
+        if !status.is_success() {
+            let octets = read_limited(response, MAX_ANSWER).await?;
+            let answer: Value = serde_json::from_slice(&octets).unwrap_or(Value::Null);
+            bail!("the gateway refused it ({status}): {}", refusal(&answer));
+        }
+        opened();
+        while let Some(piece) = response.chunk().await.context("the gateway went away")? {
+            if heard(&piece).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 
     /// What is at a URL of the API, whatever it is.

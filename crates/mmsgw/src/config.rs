@@ -18,6 +18,7 @@ use mmsgw_engine::config::{GeneralSection, OwnDialects, Protocol, dialect_switch
 use serde::Deserialize;
 
 use crate::carrier_http::CarrierHttpSettings;
+use crate::records::RecordsSection;
 use crate::roles::{Role, Roles};
 use crate::storage::{MediaKind, MediaSection, Sections, StorageSection};
 use crate::telemetry::LogSection;
@@ -36,6 +37,7 @@ pub(crate) struct Settings {
     pub(crate) queue_storage: Option<StorageSection>,
     pub(crate) media_storage: MediaSection,
     pub(crate) log: LogSection,
+    pub(crate) records: RecordsSection,
     pub(crate) api: ApiSettings,
     pub(crate) ops: OpsSettings,
     pub(crate) callout: CalloutSettings,
@@ -57,6 +59,7 @@ struct MainFile {
     queue_storage: Option<StorageSection>,
     media_storage: MediaSection,
     log: LogSection,
+    records: RecordsSection,
     api: ApiSettings,
     ops: OpsSettings,
     callbacks: CallbackSettings,
@@ -253,6 +256,7 @@ impl Settings {
             storage,
             queue_storage,
             log: main.log,
+            records: main.records.at(base),
             api: main.api,
             ops: main.ops,
             callout: CalloutSettings { callbacks: main.callbacks, media: main.media },
@@ -534,6 +538,8 @@ const LOG: &str = "\
 level = \"info\"
 # `text` for people, `json` for machines.
 format = \"text\"
+# Show only the last four digits of telephone numbers.
+mask_numbers = false
 ";
 
 /// The reference of the main file, put together from the references of its sections.
@@ -547,6 +553,7 @@ pub(crate) fn main_reference() -> String {
         QUEUES_AND_MEDIA.to_owned(),
         mmsgw_store_s3::config::CONFIG_DEFAULT.to_owned(),
         LOG.to_owned(),
+        crate::records::CONFIG_DEFAULT.to_owned(),
         mmsgw_engine::config::GENERAL_DEFAULT.to_owned(),
         mmsgw_edge_api::DEFAULT_SETTINGS.to_owned(),
         mmsgw_edge_ops::CONFIG_DEFAULT.to_owned(),

@@ -7,6 +7,7 @@ mod client;
 mod cmd;
 mod config;
 mod exit;
+mod records;
 mod roles;
 mod storage;
 mod systemd;

@@ -8,6 +8,10 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use tracing_subscriber::{EnvFilter, reload};
 
+mod mask;
+
+use mask::Lines;
+
 /// Section `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -17,6 +21,8 @@ pub(crate) struct LogSection {
     pub(crate) level: String,
     /// `text` for people, `json` for machines.
     pub(crate) format: Format,
+    /// Show only the last four digits of telephone numbers.
+    pub(crate) mask_numbers: bool,
 }
 
 /// Form of log lines.
@@ -31,7 +37,7 @@ pub(crate) enum Format {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { level: "info".into(), format: Format::Text }
+        Self { level: "info".into(), format: Format::Text, mask_numbers: false }
     }
 }
 
@@ -72,8 +78,10 @@ pub(crate) fn start(log: &LogSection) -> anyhow::Result<LogLevel> {
     let filter = EnvFilter::try_new(&level).map_err(|e| anyhow::anyhow!("log.level `{level}`: {e}"))?;
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(Lines { mask_numbers: log.mask_numbers })
+        .with_ansi(colours);
     let (started, filter) = match log.format {
         Format::Text => {
             let builder = builder.with_target(false).with_filter_reloading();

@@ -9,7 +9,7 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
-use super::{callbacks, dead, gateways, instances, log, messages, queues, trace};
+use super::{callbacks, dead, events, gateways, instances, log, messages, queues, trace};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -35,6 +35,7 @@ use super::{callbacks, dead, gateways, instances, log, messages, queues, trace};
         callbacks::list,
         callbacks::replay,
         callbacks::replay_many,
+        events::listen,
         trace::list,
         trace::begin,
         trace::read,

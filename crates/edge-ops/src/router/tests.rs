@@ -61,6 +61,7 @@ impl Rig {
             keys,
             links: Links::at(""),
             controls: Arc::new(Levels::default()),
+            drain: Drain::new(),
         }
     }
 
@@ -310,8 +311,8 @@ async fn it_listens_until_the_drain_begins() {
     let rig = Rig::new();
     let (listener, address) = mmsgw_net::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (drain, settings) = (Drain::new(), OpsSettings::default());
-    let (parts, inner) = (rig.parts(Keys::default()), drain.clone());
-    let serving = tokio::spawn(async move { serve(listener, parts, &settings, inner).await });
+    let parts = OpsParts { drain: drain.clone(), ..rig.parts(Keys::default()) };
+    let serving = tokio::spawn(async move { serve(listener, parts, &settings).await });
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

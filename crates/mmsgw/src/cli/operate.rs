@@ -208,6 +208,24 @@ pub(crate) struct Which {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct TailArgs {
+    /// Only messages of this group.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) gateway: Option<GroupName>,
+    /// Only this message.
+    #[arg(long, value_name = "ID")]
+    pub(crate) message: Option<String>,
+    /// Only events with this state, as in `DELIVERED`.
+    #[arg(long)]
+    pub(crate) state: Option<String>,
+    /// End after so many events.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) events: Option<u64>,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct TraceArgs {
     /// What is said about this message.
     #[arg(value_name = "MESSAGE", required_unless_present = "gateway", conflicts_with = "gateway")]

@@ -20,6 +20,7 @@ mod send;
 mod serve;
 mod simulate;
 mod status;
+mod tail;
 mod trace;
 
 use crate::cli::{Cli, Command};
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Messages { command } => async_main(messages::run(command)),
         Command::Dead { command } => async_main(dead::run(command)),
         Command::Callbacks { command } => async_main(callbacks::run(command)),
+        Command::Tail(args) => async_main(tail::run(args)),
         Command::Trace(args) => async_main(trace::run(args)),
         Command::Log(args) => async_main(log::run(args)),
         Command::Send(args) => async_main(send::run(args)),
