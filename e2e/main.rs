@@ -9,6 +9,7 @@ mod campaign;
 mod content;
 mod crash_random;
 mod crash_steps;
+mod dashboard;
 mod dead;
 mod demo;
 mod documents;

@@ -3,6 +3,7 @@
 
 mod api;
 mod application;
+mod browser;
 pub(crate) mod crash;
 pub(crate) mod fleet;
 mod gateway;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use api::{Api, codes, text};
 pub(crate) use application::Application;
+pub(crate) use browser::Browser;
 pub(crate) use gateway::{BINARY, Files, Gateway, mm4, mm7, run, scratch};
 pub(crate) use media::{MediaServer, picture};
 pub(crate) use outside::{Program, program, run_python};

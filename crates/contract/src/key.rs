@@ -80,6 +80,11 @@ impl Keys {
         self.0.is_empty()
     }
 
+    /// The key with this hash.
+    pub fn with_hash(&self, hash: &Digest) -> Option<Arc<KeySettings>> {
+        self.0.iter().find(|key| key.hash == *hash).map(Arc::clone)
+    }
+
     /// The key that a request shows in its `Authorization` header; none where nobody needs one.
     ///
     /// # Errors
@@ -172,6 +177,8 @@ mod tests {
             assert_eq!(shown(bad).unwrap_err().code, ProblemCode::Unauthorized, "{bad}");
         }
         assert_eq!(keys.shown(None).unwrap_err().code, ProblemCode::Unauthorized);
+        assert_eq!(keys.with_hash(&managing.hash).unwrap().name, "manager");
+        assert!(keys.with_hash(&ApiKey::generate().hash).is_none());
         let held = |key: &ApiKey| keys.shown(Some(&header("Bearer", key))).unwrap().unwrap();
         assert!(held(&reading).needs(Scope::Read).is_ok() && held(&managing).needs(Scope::Send).is_ok());
         let refused = held(&reading).needs(Scope::Admin).unwrap_err();

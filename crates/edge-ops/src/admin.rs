@@ -3,6 +3,9 @@
 //! It asks for the same keys as the API for applications, with the scope `admin`. Without any key configured it
 //! serves a listener on loopback only, whoever else may look at metrics. A key that is limited to some gateway
 //! groups sees those; one that is limited to some origins sees nothing here, as jobs have no such bounds.
+//!
+//! A browser shows the key once (`session`) and a cookie from then on, and with each change a token that pages of other
+//! sites cannot read. Without any key, requests that such pages made are known by what browsers tell of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +21,7 @@ use mmsgw_contract::{KeySettings, Problem, ProblemCode, Scope};
 use mmsgw_domain::GroupName;
 use mmsgw_engine::Refusal;
 
+use crate::dashboard::{cookie_in, is_from_here};
 use crate::router::Ops;
 
 mod callbacks;
@@ -29,7 +33,10 @@ mod log;
 mod messages;
 mod openapi;
 mod order;
+mod parts;
 mod queues;
+mod session;
+mod test_message;
 mod trace;
 
 pub(crate) fn router() -> Router<Ops> {
@@ -43,6 +50,8 @@ pub(crate) fn router() -> Router<Ops> {
         .route("/admin/v1/queues", get(queues::list))
         .route("/admin/v1/messages", get(messages::find))
         .route("/admin/v1/messages/{id}", get(messages::show))
+        .route("/admin/v1/messages/{id}/parts/{part}", get(parts::read))
+        .route("/admin/v1/test-message", post(test_message::send))
         .route("/admin/v1/dead", get(dead::list))
         .route("/admin/v1/dead/retry", post(dead::retry_many))
         .route("/admin/v1/dead/purge", post(dead::purge_many))
@@ -55,6 +64,7 @@ pub(crate) fn router() -> Router<Ops> {
         .route("/admin/v1/events", get(events::listen))
         .route("/admin/v1/trace", get(trace::list).post(trace::begin))
         .route("/admin/v1/trace/{id}", get(trace::read).delete(trace::end))
+        .route("/admin/v1/session", get(session::show).post(session::open).delete(session::close))
         .route("/admin/v1/log", get(log::show).put(log::set))
         .route("/admin/{*rest}", get(no_such_path))
 }
@@ -64,17 +74,22 @@ async fn no_such_path() -> Refused {
 }
 
 /// Somebody who may administrate.
-pub(crate) struct Administrator(Option<Arc<KeySettings>>);
+pub(crate) struct Administrator {
+    /// Their key; none where none is configured.
+    key: Option<Arc<KeySettings>>,
+    /// Where they came with a session: what its changes have to show.
+    csrf: Option<String>,
+}
 
 impl Administrator {
     /// What the log calls them: the name of their key.
     fn name(&self) -> &str {
-        self.0.as_ref().map_or("-", |key| &key.name)
+        self.key.as_ref().map_or("-", |key| &key.name)
     }
 
     /// Refuses a key that is limited to some groups, for what concerns the whole process.
     fn needs_all(&self) -> Result<(), Refused> {
-        match &self.0 {
+        match &self.key {
             Some(key) if key.gateways.is_some() => {
                 let detail = format!("the key `{}` is limited to some gateways", key.name);
                 Err(Problem::new(ProblemCode::Forbidden, detail).into())
@@ -85,7 +100,7 @@ impl Administrator {
 
     /// Whether the group is the administrator's.
     fn sees(&self, group: &GroupName) -> bool {
-        self.0.as_ref().is_none_or(|key| key.owns_group(group))
+        self.key.as_ref().is_none_or(|key| key.owns_group(group))
     }
 }
 
@@ -97,17 +112,45 @@ impl FromRequestParts<Ops> for Administrator {
             let detail = "without any [[api.key]] administration is served on loopback only, and ops.listen is not there";
             return Err(Problem::new(ProblemCode::Forbidden, detail).into());
         }
-        let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = ops.keys.shown(authorization)?;
-        if let Some(key) = &key {
-            key.needs(Scope::Admin)?;
-            if key.origins.is_some() {
-                let detail = format!("the key `{}` is limited to some origins", key.name);
-                return Err(Problem::new(ProblemCode::Forbidden, detail).into());
-            }
+        if ops.keys.is_empty() && !is_from_here(parts) {
+            let detail = "without any [[api.key]] administration is for this host: the request names another, or a page of another site made it";
+            return Err(Problem::new(ProblemCode::Forbidden, detail).into());
         }
-        Ok(Self(key))
+        let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = cookie_in(&parts.headers).filter(|_| authorization.is_none() && !ops.keys.is_empty());
+        let (key, csrf) = match token {
+            Some(token) => {
+                let (key, csrf) = of_session(parts, ops, token)?;
+                (Some(key), Some(csrf))
+            }
+            None => (ops.keys.shown(authorization)?, None),
+        };
+        key.as_ref().map_or(Ok(()), |key| may_administrate(key))?;
+        Ok(Self { key, csrf })
     }
+}
+
+/// The key that a session stands for, and the token of its changes, which a change has to show.
+fn of_session(parts: &Parts, ops: &Ops, token: &str) -> Result<(Arc<KeySettings>, String), Refused> {
+    let over = || Problem::new(ProblemCode::Unauthorized, "the session is over");
+    let session = ops.sessions.shown(token, ops.clock.now()).ok_or_else(over)?;
+    let key = ops.keys.with_hash(&session.key).ok_or_else(over)?;
+    let shown = parts.headers.get(CSRF_TOKEN).map(HeaderValue::as_bytes);
+    if !parts.method.is_safe() && !shown.is_some_and(|shown| session.trusts(shown)) {
+        let detail = "a change by a session has to show its X-CSRF-Token";
+        return Err(Problem::new(ProblemCode::Forbidden, detail).into());
+    }
+    Ok((key, session.csrf))
+}
+
+/// Refuses a key that may not administrate anything.
+fn may_administrate(key: &KeySettings) -> Result<(), Refused> {
+    key.needs(Scope::Admin)?;
+    if key.origins.is_some() {
+        let detail = format!("the key `{}` is limited to some origins", key.name);
+        return Err(Problem::new(ProblemCode::Forbidden, detail).into());
+    }
+    Ok(())
 }
 
 /// An answer that says no (RFC 9457).
@@ -169,6 +212,8 @@ async fn in_time<T>(ops: &Ops, asked: impl Future<Output = Result<T, Refusal>>) 
     }
 }
 
+/// Where a browser shows the token of its session's changes.
+const CSRF_TOKEN: &str = "x-csrf-token";
 /// When to ask a store again that cannot answer now.
 const STORE_PAUSE: Duration = Duration::from_secs(5);
 

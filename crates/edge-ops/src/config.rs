@@ -19,6 +19,8 @@ pub struct OpsSettings {
     pub store_timeout: Span,
     /// Most connections at a time; more of them wait to be accepted.
     pub max_connections: usize,
+    /// Whether `/` is the dashboard, a page for browsers. What it shows asks for the same keys as administration.
+    pub dashboard: bool,
 }
 
 impl Default for OpsSettings {
@@ -27,6 +29,7 @@ impl Default for OpsSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             store_timeout: Span::secs(3),
             max_connections: 64,
+            dashboard: true,
         }
     }
 }
@@ -53,7 +56,7 @@ mod tests {
         let error = toml::from_str::<OpsSettings>("no_such = 1").unwrap_err();
         let list = error.message().split_once("expected ").expect("no list of fields").1.to_owned();
         let names: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-        assert!(names.len() >= 3, "{names:?}");
+        assert!(names.len() >= 4, "{names:?}");
         for name in names {
             let set = CONFIG_DEFAULT.lines().any(|line| line.starts_with(&format!("{name} = ")));
             assert!(set, "{name} is not in the default file");

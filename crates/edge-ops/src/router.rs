@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::admin;
 use crate::config::OpsSettings;
 use crate::controls::Controls;
+use crate::dashboard::{self, Sessions};
 use crate::metrics::{Metrics, Told, plain};
 use crate::process::Process;
 
@@ -44,8 +45,11 @@ pub fn router(parts: OpsParts, settings: &OpsSettings) -> Router {
     let OpsParts { engine, clock, keys, links, controls, drain } = parts;
     let on_loopback = settings.listen.ip().to_canonical().is_loopback();
     let (keys, links, patience) = (Arc::new(keys), Arc::new(links), settings.store_timeout.0);
-    let ops = Ops { engine, clock, patience, keys, links, controls, drain, on_loopback };
+    let sessions = Arc::default();
+    let ops = Ops { engine, clock, patience, keys, sessions, links, controls, drain, on_loopback };
+    let pages = if settings.dashboard { dashboard::router() } else { Router::new() };
     admin::router()
+        .merge(pages)
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -69,6 +73,7 @@ pub(crate) struct Ops {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) patience: Duration,
     pub(crate) keys: Arc<Keys>,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) links: Arc<Links>,
     pub(crate) controls: Arc<dyn Controls>,
     pub(crate) drain: Drain,

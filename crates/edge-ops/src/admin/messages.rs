@@ -65,7 +65,8 @@ pub(super) async fn find(
     Ok(answer(Messages { messages: messages.collect() }))
 }
 
-async fn seen(
+/// The message, where the administrator may see it.
+pub(super) async fn seen(
     administrator: &Administrator,
     ops: &Ops,
     id: MessageId,

@@ -9,7 +9,9 @@ use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
-use super::{callbacks, dead, events, gateways, instances, log, messages, queues, trace};
+use super::{
+    callbacks, dead, events, gateways, instances, log, messages, parts, queues, session, test_message, trace,
+};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -26,6 +28,8 @@ use super::{callbacks, dead, events, gateways, instances, log, messages, queues,
         queues::list,
         messages::find,
         messages::show,
+        parts::read,
+        test_message::send,
         dead::list,
         dead::show,
         dead::retry,
@@ -40,6 +44,9 @@ use super::{callbacks, dead, events, gateways, instances, log, messages, queues,
         trace::begin,
         trace::read,
         trace::end,
+        session::show,
+        session::open,
+        session::close,
         log::show,
         log::set,
         read,

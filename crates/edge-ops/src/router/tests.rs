@@ -30,7 +30,7 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::on(|clock| Arc::new(MemoryStore::new(clock)))
     }
 
@@ -299,7 +299,7 @@ async fn metrics_are_told_without_the_store() {
 #[tokio::test]
 async fn there_is_nothing_else() {
     let rig = Rig::new();
-    assert_eq!(rig.ask("/").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(rig.ask("/elsewhere").await.0, StatusCode::NOT_FOUND);
     let post = Request::post("/livez").body(Body::empty()).unwrap();
     assert_eq!(rig.router().oneshot(post).await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
 }

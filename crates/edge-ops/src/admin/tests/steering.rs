@@ -163,6 +163,7 @@ async fn every_path_is_described_and_served() {
     assert_eq!(paths.len(), routes, "{paths:?}");
     for (method, path) in described {
         let there = path.replace("{id}", "019a0000000070008000000000000020").replace("{group}", "nobody");
+        let there = there.replace("{part}", "019a0000000070008000000000000021");
         let (status, answer) = world.order((method.parse().unwrap(), &there), "", None).await;
         assert_ne!(status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
         assert_ne!(answer["code"], "no_such_path", "{method} {path}");

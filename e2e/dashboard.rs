@@ -1,0 +1,170 @@
+//! An operator with a browser: a real Chromium walks the dashboard of a running gateway.
+
+use mmsgw_contract::ApiKey;
+use secrecy::ExposeSecret;
+
+use crate::rig::{Browser, World, codes, text, wait_until};
+
+const DESK: (u32, u32) = (1280, 900);
+const PHONE: (u32, u32) = (390, 844);
+
+fn dashboard(world: &World) -> String {
+    format!("http://{}/", world.gateway.awaited("health and metrics"))
+}
+
+/// A gateway that is looked at without a key, as nothing but this host reaches it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_sees_a_message_go_through_and_steers_the_gateway() {
+    let world =
+        World::start("", "gateway.heartbeat_interval = '500ms'\noutbound.heartbeat = 'HEAD any'", "").await;
+    let (browser, url) = (Browser::start("dashboard").await, dashboard(&world));
+    browser.looks(DESK, "light").await;
+    browser.go(&url).await;
+    browser.sees("h1", "Overview").await;
+    browser.sees(".tile", "Taken by carriers").await;
+
+    browser.click("a[href='#/send']").await;
+    browser.fill("#origin", "54321").await;
+    browser.fill("#destination", "12").await;
+    browser.fill("#subject", "seen in the dashboard").await;
+    browser.fill("#destination", "nobody at all").await;
+    browser.click("#send button").await;
+    browser.sees(".fault", "destination").await;
+    browser.fill("#destination", "+15555550102").await;
+    browser.picture("send").await;
+    browser.click("#send button").await;
+    browser.sees(".timeline", "READ").await;
+    let arrived = world.arrives("seen in the dashboard").await;
+    assert!(arrived.raw.len() > 20_000, "the picture is with it");
+    let loaded =
+        "const image = document.querySelector('.part img'); return image.complete && image.naturalWidth > 0";
+    wait_until("the picture", async || (browser.run(loaded).await == true).then_some(())).await;
+    browser.sees(".part pre", "A test message from mmsgw.").await;
+    browser.picture("message").await;
+
+    pauses_and_resumes(&world, &browser).await;
+    retries_a_dead_job(&world, &browser).await;
+    looks_at_everything(&browser, &url).await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+async fn pauses_and_resumes(world: &World, browser: &Browser) {
+    browser.click("a[href='#/gateways']").await;
+    browser.click("[data-group=mm4] .pause").await;
+    browser.picture("pause").await;
+    browser.click("#confirm").await;
+    browser.fill("#reason", "the carrier's night").await;
+    browser.click("#confirm").await;
+    browser.sees("[data-group=mm4] .note", "the carrier's night").await;
+    let id = world.api.send_text("mm4", "patience", &["+15555550102"]).await;
+    browser.click("a[href='#/queues']").await;
+    browser.sees("tr", "mm4/tx").await;
+    assert_eq!(world.received("patience").len(), 0);
+    browser.picture("queues").await;
+    browser.click("a[href='#/gateways']").await;
+    browser.sees("[data-group=mm7] td", " ms").await;
+    browser.picture("gateways").await;
+    browser.click("[data-group=mm4] .resume").await;
+    browser.fill("#reason", "morning").await;
+    browser.click("#confirm").await;
+    browser.sees("[data-group=mm4] .badge", "well").await;
+    world.api.reaches(&id, &["READ"]).await;
+    for line in ["administration: pause mm4", "administration: resume mm4", "reason=\"morning\""] {
+        wait_until(line, async || world.gateway.log().contains(line).then_some(())).await;
+    }
+}
+
+async fn retries_a_dead_job(world: &World, browser: &Browser) {
+    world.script("[mm7]\nanswer = { kind = 'status', code = 4004, text = 'no such service' }\n");
+    let mut ids = Vec::new();
+    for subject in ["first", "second", "third"] {
+        ids.push(world.api.send_text("mm7", subject, &["+15555550102"]).await);
+    }
+    for id in &ids {
+        world.api.reaches(id, &["FAILED", "REJECTED"]).await;
+    }
+    world.script("");
+    browser.click("header a[href='#/dead']").await;
+    browser.click(".chips a[href='#/dead/mm7/tx']").await;
+    browser.sees(".jobs", &ids[2]).await;
+    browser.picture("dead").await;
+    browser.click(&format!(".jobs li:has(a[href='#/messages/{}']) .retry", ids[0])).await;
+    browser.fill("#reason", "the carrier knows us now").await;
+    browser.click("#confirm").await;
+    let message = world.api.reaches(&ids[0], &["READ"]).await;
+    let events = message["events"].as_array().unwrap();
+    assert!(events.iter().any(|e| text(e, "description").contains("the carrier knows us now")), "{message}");
+    browser.click("#purge-all").await;
+    browser.sees("dialog", "2 jobs are meant").await;
+    browser.picture("forget").await;
+    browser.fill("#reason", "too late").await;
+    browser.click("#confirm").await;
+    browser.sees(".toast", "2 of 2 done").await;
+    browser.sees(".empty", "Nobody died").await;
+    assert!(codes(&world.api.message(&ids[1]).await).len() >= 2);
+}
+
+async fn looks_at_everything(browser: &Browser, url: &str) {
+    browser.click("header a[href='#/messages']").await;
+    browser.fill("#sought", "stranger").await;
+    browser.click("[role=search] button").await;
+    browser.sees(".empty", "No such message").await;
+    for (size, scheme, name) in [
+        (DESK, "light", "desk-light"),
+        (DESK, "dark", "desk-dark"),
+        (PHONE, "light", "phone-light"),
+        (PHONE, "dark", "phone-dark"),
+    ] {
+        browser.looks(size, scheme).await;
+        for view in ["overview", "gateways", "queues", "dead", "send"] {
+            browser.go(&format!("{url}#/{view}")).await;
+            browser.sees("h1", "").await;
+            browser.picture(&format!("{name}-{view}")).await;
+            let wider = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
+            assert_eq!(browser.run(wider).await, false, "{name} {view} is wider than the window");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_no_key_for_it_sees_nothing() {
+    let (admin, reader) = (ApiKey::generate(), ApiKey::generate());
+    let keys = format!(
+        "[[api.key]]\nname = 'alice'\nhash = '{}'\nscopes = ['admin']\n\
+         [[api.key]]\nname = 'reader'\nhash = '{}'\nscopes = ['read']\n",
+        admin.hash, reader.hash
+    );
+    let world = World::start(&keys, "", "").await;
+    let (browser, url) = (Browser::start("login").await, dashboard(&world));
+    browser.looks(DESK, "light").await;
+    browser.go(&format!("{url}#/gateways")).await;
+    for (key, answer) in
+        [("mmsgw_wrong", "not known"), (reader.secret.expose_secret(), "lacks the scope admin")]
+    {
+        browser.fill("#key", key).await;
+        browser.click("#login button").await;
+        browser.sees(".fault", answer).await;
+    }
+    browser.picture("refused").await;
+    browser.fill("#key", admin.secret.expose_secret()).await;
+    browser.click("#login button").await;
+    browser.sees("[data-group=mm7]", "mm7").await;
+    assert_eq!(browser.run("return document.cookie").await, "", "scripts do not see the cookie");
+    browser.go(&format!("{url}#/overview")).await;
+    browser.run("location.reload()").await;
+    browser.sees(".tile", "Waiting").await;
+    let bare = "const done = await fetch('/admin/v1/gateways/mm7/pause', {method: 'POST', \
+                headers: {'content-type': 'application/json'}, body: '{\"reason\": \"x\"}'}); return done.status";
+    assert_eq!(browser.run(bare).await, 403, "a change without the session's token");
+    browser.go(&format!("{url}#/gateways")).await;
+    browser.click("[data-group=mm7] .pause").await;
+    browser.fill("#reason", "by name").await;
+    browser.click("#confirm").await;
+    browser.sees("[data-group=mm7] .note", "Paused by alice").await;
+    browser.click("#log-out").await;
+    browser.sees("h1", "Log in").await;
+    browser.go(&url).await;
+    browser.run("location.reload()").await;
+    browser.sees("h1", "Log in").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
