@@ -137,9 +137,14 @@ impl Book {
     fn put_aside(&mut self, now: Timestamp) -> std::io::Result<()> {
         self.file.flush()?;
         let stamp = now.to_jiff().strftime("%Y%m%dT%H%M%S%.3fZ").to_string();
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{stamp}"));
-        fs::rename(&self.path, name)?;
+        // Files that are put aside in the same moment must not replace each other.
+        let aside = |count: u32| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(if count == 0 { format!(".{stamp}") } else { format!(".{stamp}-{count}") });
+            PathBuf::from(name)
+        };
+        let free = (0..).map(aside).find(|path| !path.exists()).unwrap_or_else(|| self.path.clone());
+        fs::rename(&self.path, free)?;
         *self = Self::open(std::mem::take(&mut self.path), now)?;
         Ok(())
     }
