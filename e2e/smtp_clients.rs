@@ -130,7 +130,7 @@ async fn fifty_sessions_of_smtp_source_are_served() {
     })
     .await;
     assert_eq!(times(&world, "source"), 1);
-    assert_eq!(world.gateway.log().matches("message received").count(), 1);
+    assert_eq!(world.gateway.log().matches("state=RECEIVED").count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
