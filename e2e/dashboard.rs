@@ -2,6 +2,7 @@
 
 use mmsgw_contract::ApiKey;
 use secrecy::ExposeSecret;
+use serde_json::json;
 
 use crate::rig::{Browser, World, codes, text, wait_until};
 
@@ -44,6 +45,7 @@ async fn an_operator_sees_a_message_go_through_and_steers_the_gateway() {
 
     pauses_and_resumes(&world, &browser).await;
     retries_a_dead_job(&world, &browser).await;
+    follows_a_batch(&world, &browser).await;
     looks_at_everything(&browser, &url).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
@@ -104,6 +106,22 @@ async fn retries_a_dead_job(world: &World, browser: &Browser) {
     assert!(codes(&world.api.message(&ids[1]).await).len() >= 2);
 }
 
+async fn follows_a_batch(world: &World, browser: &Browser) {
+    let part = json!([{"name": "a.txt", "content_type": "text/plain", "content": "hello"}]);
+    let template = world.api.post("mms", &json!({"origin": "54321", "parts": part})).await;
+    let lines =
+        (0..20).map(|n| format!("{{\"destination\": \"+155555501{n:02}\"}}\n")).collect::<String>() + "{}\n";
+    let path = format!("mms/outbound/{}/batch?gateway=mm7", text(&template.body, "id"));
+    let batch = world.api.post_octets(&path, "application/x-ndjson", lines.into_bytes()).await;
+    assert_eq!(batch.status, 202, "{}", batch.body);
+    browser.click("header a[href='#/batches']").await;
+    browser.fill("#sought", text(&batch.body, "id")).await;
+    browser.click("[role=search] button").await;
+    browser.sees(".facts", "21").await;
+    browser.sees("main label", "20 of 20 have left the queue").await;
+    browser.picture("batch").await;
+}
+
 async fn looks_at_everything(browser: &Browser, url: &str) {
     browser.click("header a[href='#/messages']").await;
     browser.fill("#sought", "stranger").await;
@@ -116,7 +134,7 @@ async fn looks_at_everything(browser: &Browser, url: &str) {
         (PHONE, "dark", "phone-dark"),
     ] {
         browser.looks(size, scheme).await;
-        for view in ["overview", "gateways", "queues", "dead", "send"] {
+        for view in ["overview", "gateways", "queues", "dead", "batches", "send"] {
             browser.go(&format!("{url}#/{view}")).await;
             browser.sees("h1", "").await;
             browser.picture(&format!("{name}-{view}")).await;

@@ -24,6 +24,7 @@ use mmsgw_engine::Refusal;
 use crate::dashboard::{cookie_in, is_from_here};
 use crate::router::Ops;
 
+mod batches;
 mod callbacks;
 mod dead;
 mod events;
@@ -52,6 +53,7 @@ pub(crate) fn router() -> Router<Ops> {
         .route("/admin/v1/messages/{id}", get(messages::show))
         .route("/admin/v1/messages/{id}/parts/{part}", get(parts::read))
         .route("/admin/v1/test-message", post(test_message::send))
+        .route("/admin/v1/batches/{id}", get(batches::show))
         .route("/admin/v1/dead", get(dead::list))
         .route("/admin/v1/dead/retry", post(dead::retry_many))
         .route("/admin/v1/dead/purge", post(dead::purge_many))

@@ -80,6 +80,8 @@ const FILES: &[File] = &files![
     "queues.js",
     "dead.js",
     "messages.js",
+    "batches.js",
+    "latency.js",
     "send.js",
     "icon.svg",
 ];

@@ -104,6 +104,20 @@ pub struct BulkStatus {
     pub created: Timestamp,
 }
 
+impl BulkStatus {
+    /// How far it is, in a word: `receiving`, `complete`, `cancelling` while withdrawn messages wait for their turn to end,
+    /// `cancelled`.
+    pub fn word(&self) -> &'static str {
+        let waiting = self.counts.contains_key(State::Scheduled.name());
+        match self.state {
+            BulkState::Receiving => "receiving",
+            BulkState::Complete => "complete",
+            BulkState::Cancelled if waiting => "cancelling",
+            BulkState::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// What the record of an order says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Order {

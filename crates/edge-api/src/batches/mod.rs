@@ -6,23 +6,15 @@ pub(crate) mod read;
 pub(crate) mod send;
 
 use mmsgw_contract::BatchView;
-use mmsgw_domain::State;
-use mmsgw_engine::{BulkState, BulkStatus};
+use mmsgw_engine::BulkStatus;
 
 /// The view of a batch.
 fn view(status: &BulkStatus) -> BatchView {
-    let waiting = status.counts.contains_key(State::Scheduled.name());
     BatchView {
         id: status.id.to_string(),
         template: status.template.to_string(),
         gateway: status.group.to_string(),
-        state: match status.state {
-            BulkState::Receiving => "receiving",
-            BulkState::Complete => "complete",
-            BulkState::Cancelled if waiting => "cancelling",
-            BulkState::Cancelled => "cancelled",
-        }
-        .to_owned(),
+        state: status.word().to_owned(),
         received: status.received,
         accepted: status.accepted,
         refused: status.refused,

@@ -1,17 +1,19 @@
 // The page: who looks at it, which view is open, and the look at the gateway every two seconds.
 
 import * as api from "./api.js";
+import * as batches from "./batches.js";
 import * as dead from "./dead.js";
 import { tried } from "./dialog.js";
 import { h, patch } from "./dom.js";
 import * as gateways from "./gateways.js";
 import * as history from "./history.js";
+import * as latency from "./latency.js";
 import * as messages from "./messages.js";
 import * as overview from "./overview.js";
 import * as queues from "./queues.js";
 import * as send from "./send.js";
 
-const VIEWS = { overview, gateways, queues, dead, messages, send };
+const VIEWS = { overview, gateways, queues, dead, messages, batches, send };
 const EVERY = 2_000;
 const head = document.getElementById("head");
 const main = document.getElementById("main");
@@ -84,6 +86,7 @@ async function logOut() {
 
 function forgetAll() {
   history.forget();
+  latency.forget();
   Object.assign(state, { who: null, asked: true, gateways: null, instances: [], warnings: [], trouble: null });
   draw();
 }
@@ -114,6 +117,7 @@ async function look() {
     state.instances = processes.instances;
     state.trouble = null;
     history.note(of.gateways);
+    latency.note(await (await fetch("/metrics")).text());
     const { view } = route();
     if (view.tick) await view.tick(app);
   } catch (error) {

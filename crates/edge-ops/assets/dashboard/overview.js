@@ -2,8 +2,9 @@
 
 import { h } from "./dom.js";
 import { depths, rates, seen } from "./history.js";
+import { quantiles } from "./latency.js";
 import { plot } from "./plot.js";
-import { count, rate, span } from "./words.js";
+import { count, rate, short, span } from "./words.js";
 
 export const title = "Overview";
 
@@ -19,6 +20,8 @@ export function draw({ gateways }, app) {
       plot({ id: "sent", title: "Taken by carriers, per second", say: rate, redraw, lines: each((name) => rates("sent", name)) }),
       plot({ id: "waiting", title: "Jobs that wait", say: count, least: 4, redraw, lines: each((name) => depths("waiting", name)) }),
       plot({ id: "age", title: "Longest overdue", say: span, least: 10, redraw, lines: each((name) => depths("age", name)) }),
+      plot({ id: "taken in", title: "Accepted until taken, 95 of 100", say: short, least: 0.1, redraw, lines: each((name) => quantiles(0.95, name, "sent")) }),
+      plot({ id: "delivered in", title: "Accepted until delivered, 95 of 100", say: short, least: 0.1, redraw, lines: each((name) => quantiles(0.95, name, "delivered")) }),
       plot({ id: "callbacks", title: "Callbacks, per second", say: rate, redraw, lines: [
         { name: "taken", look: "good", points: rates("callbacks") },
         { name: "put off or given up", look: "failed", points: rates("callbacks_failed") },

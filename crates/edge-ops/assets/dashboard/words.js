@@ -23,6 +23,12 @@ export function span(seconds) {
   return `${Math.floor(seconds / 86_400)} d ${Math.floor((seconds % 86_400) / 3600)} h`;
 }
 
+/** A short time, to the millisecond. */
+export function short(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  return seconds < 1 ? `${Math.round(seconds * 1000)} ms` : seconds < 10 ? `${Number(seconds.toFixed(1))} s` : span(seconds);
+}
+
 export const ago = (ts) => `${span(Math.max(0, Date.now() / 1000 - ts))} ago`;
 export const time = (ts) => clock.format(new Date(ts * 1000));
 export const moment = (ts) => date.format(new Date(ts * 1000));

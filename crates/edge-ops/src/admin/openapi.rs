@@ -10,7 +10,8 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
 use super::{
-    callbacks, dead, events, gateways, instances, log, messages, parts, queues, session, test_message, trace,
+    batches, callbacks, dead, events, gateways, instances, log, messages, parts, queues, session,
+    test_message, trace,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -30,6 +31,7 @@ use super::{
         messages::show,
         parts::read,
         test_message::send,
+        batches::show,
         dead::list,
         dead::show,
         dead::retry,
