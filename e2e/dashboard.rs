@@ -4,7 +4,7 @@ use mmsgw_contract::ApiKey;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::rig::{Browser, World, codes, text, wait_until};
+use crate::rig::{Browser, Files, Gateway, World, codes, text, wait_until};
 
 const DESK: (u32, u32) = (1280, 900);
 const PHONE: (u32, u32) = (390, 844);
@@ -184,5 +184,30 @@ async fn whoever_has_no_key_for_it_sees_nothing() {
     browser.go(&url).await;
     browser.run("location.reload()").await;
     browser.sees("h1", "Log in").await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_gateway_says_what_to_do_and_colours_stay_as_chosen() {
+    let gateway = Gateway::start(Files::write("", &[]));
+    let browser = Browser::start("empty").await;
+    browser.looks(DESK, "light").await;
+    let url = format!("http://{}/", gateway.awaited("health and metrics"));
+    browser.go(&url).await;
+    for (view, words) in [
+        ("overview", "No gateway yet"),
+        ("gateways", "No gateway yet"),
+        ("queues", "Nothing waits"),
+        ("dead", "Nobody died"),
+        ("send", "No gateway yet"),
+    ] {
+        browser.click(&format!("header nav a[href='#/{view}']")).await;
+        browser.sees(".empty h2", words).await;
+    }
+    browser.click("#theme").await;
+    browser.run("location.reload()").await;
+    browser.sees(".empty h2", "No gateway yet").await;
+    assert_eq!(browser.run("return document.documentElement.dataset.theme").await, "dark");
+    browser.picture("dark").await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
