@@ -284,7 +284,7 @@ mod tests {
                 "4",
             ),
             ("mmsgw_carrier_exchange_seconds_sum{gateway_group=\"east\"}", "12.5"),
-            ("mmsgw_store_commit_seconds_count", "4"),
+            ("mmsgw_store_commit_seconds_count{}", "4"),
             ("mmsgw_store_commits_failed_total", "1"),
             ("process_cpu_seconds_total", "1.5"),
             ("process_open_fds", "3"),
