@@ -47,7 +47,7 @@ impl Fleet {
         for (index, api) in fleet.apis.iter().enumerate() {
             let main = format!(
                 "api.listen = '{api}'\nmm4rx.listen = '{smtp}'\nmm7rx.listen = '{carrier_http}'\n\
-                 [general]\ninstance_ttl = '2s'\nlease = '10s'\ncallback_delays = ['300ms']\ncallback_tries = 1000\n\
+                 [general]\ninstance_ttl = '2s'\nlease = '10s'\nidempotency_takeover = '3s'\ncallback_delays = ['300ms']\ncallback_tries = 1000\n\
                  report_delays = ['300ms']\nreport_tries = 1000\n{storage}"
             );
             // The second host has the shared media under another name.
@@ -132,6 +132,8 @@ impl Fleet {
             "origin": "+15555550101", "subject": format!("fleet {number:06}"), "parts": parts, "send": send,
         });
         let request = self.http.post(url).header("content-type", "application/json").body(body.to_string());
+        // Who posts again after an answer was lost, at whichever process, makes no second message.
+        let request = request.header("idempotency-key", format!("fleet-{number}"));
         let answer = request.send().await.map_err(|_| 0_u16)?;
         if answer.status().as_u16() != 202 {
             return Err(answer.status().as_u16());
