@@ -130,8 +130,13 @@ impl Default for GroupMeasures {
 
 impl GroupMeasures {
     pub(crate) fn event(&self, state: State) {
+        self.events(state, 1);
+    }
+
+    /// As many events of one state.
+    pub(crate) fn events(&self, state: State, count: u64) {
         if let Some(place) = State::ALL.iter().position(|known| *known == state) {
-            self.events[place].fetch_add(1, Ordering::Relaxed);
+            self.events[place].fetch_add(count, Ordering::Relaxed);
         }
     }
 
@@ -229,6 +234,8 @@ mod tests {
         assert!(read.events.contains(&(State::Sent, 1)) && read.events.contains(&(State::Read, 0)));
         assert_eq!(read.verdicts, [("failed", Code::REFUSED, 1), ("sent", Code::OK, 2)]);
         assert_eq!(read.callbacks, [("taken", 1)]);
-        assert_eq!(read.stages[2].1.counts[7], 1);
+        let (stage, delivered) = &read.stages[2];
+        let bucket = delivered.bounds.iter().position(|bound| *bound >= 3.0).unwrap();
+        assert_eq!((*stage, delivered.counts[bucket]), (Stage::Delivered, 1));
     }
 }

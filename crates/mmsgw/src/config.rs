@@ -3,6 +3,8 @@
 //! Every section belongs to the room that it is for and is documented there; here they are only put
 //! together, read, and every fault is told with the file, the place and what would be right.
 
+mod reference;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +24,8 @@ use crate::records::RecordsSection;
 use crate::roles::{Role, Roles};
 use crate::storage::{MediaKind, MediaSection, Sections, StorageSection};
 use crate::telemetry::LogSection;
+
+pub(crate) use reference::main_reference;
 
 /// The reference of a gateway file for MM4.
 pub(crate) use mmsgw_edge_mm4::config::REFERENCE as MM4_REFERENCE;
@@ -496,87 +500,6 @@ fn parse_gateway(text: &str, own: &OwnDialects, faults: &mut Collector) -> Optio
     let fine = found.is_empty();
     found.into_iter().for_each(|fault| faults.add(fault));
     fine.then_some(gateway)
-}
-
-const MAIN_HEAD: &str = "\
-# The main configuration file of mmsgw. Every setting is shown with its default and may be left out.
-
-# Directory of the gateway files, one for each carrier connection; beside this file unless absolute.
-gateways = \"gateways\"
-
-# Directory of dialect files of your own, NAME.toml each; beside this file unless absolute. `mmsgw dialects` shows
-# those that come with the gateway.
-dialects = \"dialects\"
-
-# What keeps messages and queues.
-[message_storage]
-# `embedded`: a file on this host, owned by one process. `redis`: Redis or Valkey, shared by processes on many hosts.
-kind = \"embedded\"
-# Where the embedded store is; beside this file unless absolute.
-directory = \"mmsgw-data\"
-";
-
-const QUEUES_AND_MEDIA: &str = "\
-# What keeps queues: the same as above, or with `redis` a second server. A batch that concerns both is done on the server
-# of the messages first; what a crash left undone is made up for.
-#[queue_storage]
-#kind = \"redis\"
-#redis.servers = [\"redis://127.0.0.1:6380\"]
-
-# What keeps media.
-[media_storage]
-# `directory`, which hosts may share, under another name on each where need be; or `s3`.
-kind = \"directory\"
-# The directory; absent: `media` below that of message_storage.
-#directory = \"/var/lib/mmsgw/media\"
-";
-
-const LOG: &str = "\
-# Logs go to standard error.
-[log]
-# error, warn, info, debug, trace, or a filter by room such as `info,mmsgw_edge_mm4=debug`.
-level = \"info\"
-# `text` for people, `json` for machines.
-format = \"text\"
-# Show only the last four digits of telephone numbers.
-mask_numbers = false
-";
-
-/// The reference of the main file, put together from the references of its sections.
-pub(crate) fn main_reference() -> String {
-    [
-        MAIN_HEAD.to_owned(),
-        nest(
-            "message_storage.redis",
-            &format!("# The servers, with kind = \"redis\".\n\n{}", mmsgw_store_redis::CONFIG_DEFAULT),
-        ),
-        QUEUES_AND_MEDIA.to_owned(),
-        mmsgw_store_s3::config::CONFIG_DEFAULT.to_owned(),
-        LOG.to_owned(),
-        crate::records::CONFIG_DEFAULT.to_owned(),
-        mmsgw_engine::config::GENERAL_DEFAULT.to_owned(),
-        mmsgw_edge_api::DEFAULT_SETTINGS.to_owned(),
-        mmsgw_edge_ops::CONFIG_DEFAULT.to_owned(),
-        mmsgw_edge_callout::CONFIG_DEFAULT.to_owned(),
-        nest("mm4rx", mmsgw_edge_mm4::receiver::REFERENCE),
-        crate::carrier_http::CONFIG_DEFAULT.to_owned(),
-    ]
-    .join("\n")
-}
-
-/// A reference without a section of its own, as the section `name`: its tables become sub-tables.
-fn nest(name: &str, text: &str) -> String {
-    let (head, body) = text.split_once("\n\n").unwrap_or(("", text));
-    let table = |line: &str| {
-        let bare = line.trim_start_matches(['#', ' ']);
-        if bare.starts_with('[') && bare.ends_with(']') {
-            line.replacen('[', &format!("[{name}."), 1)
-        } else {
-            line.to_owned()
-        }
-    };
-    let lines: Vec<String> = body.lines().map(table).collect();
-    format!("{head}\n[{name}]\n{}\n", lines.join("\n"))
 }
 
 #[cfg(test)]
