@@ -33,6 +33,10 @@ pub(crate) async fn run(args: RenderArgs) -> anyhow::Result<()> {
         GatewaySettings::Mm7(s) => requests(s, &outbound).await?,
     };
     let end = if matches!(gateway, GatewaySettings::Mm4(_)) { "eml" } else { "http" };
+    if let Some(directory) = &args.into {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make the directory {}", directory.display()))?;
+    }
     for (index, one) in rendered.iter().enumerate() {
         eprintln!("{}", one.about);
         match &args.into {
