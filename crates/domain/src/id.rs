@@ -67,6 +67,12 @@ impl<K> Id<K> {
         Timestamp::from_millis(millis.saturating_add(i64::from(nanos / 1_000_000)))
     }
 
+    /// The first of all ids that could be generated at `at`, whether or not anything has it.
+    pub fn first_at(at: Timestamp) -> Self {
+        let millis = u128::try_from(at.as_millis()).unwrap_or(0).min((1 << 48) - 1);
+        Self::from_uuid(Uuid::from_u128(millis << 80))
+    }
+
     /// The id as 16 octets, for stores.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.uuid.as_bytes()
@@ -177,6 +183,9 @@ mod tests {
         assert_eq!(early.to_string().len(), 32);
         assert_eq!(early.to_string().parse(), Ok(early));
         assert_eq!(MessageId::from_slice(early.as_bytes()), Some(early));
+        let first = MessageId::first_at;
+        assert!(first(Timestamp::from_millis(2_000)) <= late && early < first(Timestamp::from_millis(1_001)));
+        assert!(first(Timestamp::from_millis(-1)) < early && late < first(Timestamp::from_millis(i64::MAX)));
     }
 
     #[test]

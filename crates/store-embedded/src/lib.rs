@@ -16,6 +16,7 @@ mod queue;
 mod reader;
 mod recent;
 mod records;
+mod scan;
 mod stats;
 mod tables;
 mod writer;
@@ -34,7 +35,7 @@ use mmsgw_domain::{
 };
 use mmsgw_store::{
     Batch, DeadJob, Lease, LeaseRequest, Leased, LeasedJob, QueueSignals, QueueStatus, Record, RecordKey,
-    Reference, Store, StoreError, Swept, TallyKey,
+    Reference, Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, params};
@@ -81,6 +82,8 @@ pub struct EmbeddedStore {
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     readers: Readers,
+    /// Held by who looks through messages.
+    scans: tokio::sync::Mutex<()>,
     clock: Arc<dyn Clock>,
     signals: Arc<QueueSignals>,
     stats: Arc<EmbeddedStats>,
@@ -127,7 +130,8 @@ impl EmbeddedStore {
         let thread = thread::Builder::new().name("store-writer".to_owned());
         let thread = thread.spawn(move || writer.run(receiver)).map_err(unusable)?;
         let (requests, writer) = (Some(requests), Some(thread));
-        Ok(Self { requests, writer, readers, clock, signals, stats, recent, _lock: lock })
+        let scans = tokio::sync::Mutex::default();
+        Ok(Self { requests, writer, readers, scans, clock, signals, stats, recent, _lock: lock })
     }
 
     /// Numbers for metrics.
@@ -236,6 +240,14 @@ impl Store for EmbeddedStore {
         }
         let sql = "SELECT record FROM message WHERE id = ?1 AND (expires IS NULL OR expires > ?2)";
         self.read(sql, (*id.as_bytes(), now.as_millis())).await
+    }
+
+    /// As the contract says. At most [`scan::SLICE`] messages are looked at, and one scan at a time: a reader thread is
+    /// left for those who read one record.
+    async fn messages(&self, scan: Scan) -> Result<Scanned, StoreError> {
+        let _turn = self.scans.lock().await;
+        let now = self.clock.now();
+        self.readers.ask(move |connection| scan::messages(connection, &scan, now)).await
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError> {

@@ -306,6 +306,7 @@ async fn a_long_queue_drains_as_fast_at_its_end() {
         &DEAD,
         &queue::LOOK,
         &records::PAGE,
+        &scan::PAGE,
     ]);
     for sql in all {
         let plan = plan(&connection, sql);

@@ -26,6 +26,11 @@ impl Layout {
         format!("{}:m:{id}", self.group(group))
     }
 
+    /// The ids of a group's messages, in order.
+    pub(crate) fn ids(&self, group: &GroupName) -> String {
+        format!("{}:ids", self.group(group))
+    }
+
     pub(crate) fn reference(&self, reference: &Reference) -> String {
         let kind = match reference.kind {
             ReferenceKind::Outbound => "o",
@@ -121,6 +126,7 @@ mod tests {
         let keys = [
             layout.message(&group, Id::generate(mmsgw_domain::Timestamp::from_secs(1))),
             layout.reference(&reference),
+            layout.ids(&group),
         ];
         assert!(keys.iter().all(|key| key.starts_with("mmsgw:{a.b/0}:")), "{keys:?}");
         assert_eq!(layout.rung("mmsgw:{a.b/0}:tx"), Some(("a.b", "tx")));

@@ -24,6 +24,7 @@ mod queue;
 mod record;
 mod registry;
 mod ring;
+mod scan;
 mod servers;
 mod side;
 mod time;
@@ -40,7 +41,7 @@ use mmsgw_domain::{
 };
 use mmsgw_store::{
     Batch, DeadJob, Lease, LeaseRequest, Leased, QueueSignals, QueueStatus, Record, RecordKey, Reference,
-    Store, StoreError, Swept, TallyKey,
+    Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -320,6 +321,11 @@ impl Store for RedisStore {
         self.search(&others, id).await
     }
 
+    /// As the contract says. Messages that a release without this look has made are not met.
+    async fn messages(&self, scan: Scan) -> Result<Scanned, StoreError> {
+        self.look_through(&scan).await
+    }
+
     async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError> {
         let key = self.messages.layout.reference(reference);
         let Some(octets) = self.messages.read(&key).await? else { return Ok(None) };
@@ -402,7 +408,7 @@ impl Store for RedisStore {
     }
 
     /// As the contract says. Messages, references, templates and parts are forgotten by the server itself, at their
-    /// time; what is left to sweep are dead jobs, small records, tallies and claims on blobs.
+    /// time; what is left to sweep are ids of such messages, dead jobs, small records, tallies and claims on blobs.
     async fn sweep(&self, max: usize) -> Result<Swept, StoreError> {
         let groups = self.all_groups().await?;
         let mut swept = self.sweep_side(&self.messages, &groups, max).await?;

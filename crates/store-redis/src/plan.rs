@@ -238,6 +238,9 @@ impl Sheet<'_> {
             Write::NewMessage(message) | Write::ChangedMessage(message) => {
                 let record = record::write_message(message)?;
                 self.change(self.message(&message.group, message.id), "put", [record]);
+                if matches!(write, Write::NewMessage(_)) {
+                    self.change(self.group(&message.group), "list", [message.id.as_bytes().to_vec()]);
+                }
             }
             Write::Reference { reference, message, expires }
             | Write::NewReference { reference, message, expires } => {

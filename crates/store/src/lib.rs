@@ -11,6 +11,8 @@
 //!   never both settle one job.
 //! * **Messages** carry a version. A change made to an old version is refused with
 //!   [`StoreError::Conflict`]; the caller reads again and decides again.
+//! * **Many messages** are found by looking through them, newest first, a bounded [`Scan`] at a time: their ids sort by
+//!   time, and there is no index that the way of a message would have to pay for.
 //! * **A queue** can be paused, or held back until a time: it hands nothing out then, whoever asks.
 //! * **Records and tallies** are small things that belong to no message, see [`Record`].
 //! * **Octets** of media are in a [`BlobStore`], named by their digest.
@@ -31,6 +33,7 @@ mod pause;
 pub mod precondition;
 mod record;
 mod registry;
+mod scan;
 mod signal;
 
 use std::collections::BTreeMap;
@@ -51,6 +54,7 @@ pub use memory::MemoryStore;
 pub use pause::Pause;
 pub use record::{Record, RecordKey, RecordKind, TallyKey};
 pub use registry::{Announced, LocalRegistry, Registry, TurnRequest, Turns};
+pub use scan::{Scan, Scanned, Wanted};
 pub use signal::QueueSignals;
 
 /// A store of templates, messages and jobs.
@@ -74,6 +78,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// A message, unless it has expired.
     async fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError>;
+
+    /// Looks through messages from the newest id to older ones, without those that have expired. Whoever goes on from
+    /// [`Scanned::next`] to its end meets each message once that was there when he began.
+    async fn messages(&self, scan: Scan) -> Result<Scanned, StoreError>;
 
     /// The message that a carrier's reference belongs to.
     async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError>;

@@ -4,6 +4,7 @@
 mod state;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use self::state::{State, is_live};
 use crate::precondition::{self, Facts, StoredVersion};
 use crate::{
     Batch, DeadJob, Lease, LeaseRequest, Leased, QueueSignals, QueueStatus, Record, RecordKey, Reference,
-    Store, StoreError, Swept, TallyKey,
+    Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 
 /// A store that forgets all at its end.
@@ -67,6 +68,20 @@ impl Store for MemoryStore {
 
     async fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
         Ok(self.read(|state, now| state.messages.get(&id).filter(|m| is_live(m, now)).cloned()))
+    }
+
+    async fn messages(&self, scan: Scan) -> Result<Scanned, StoreError> {
+        Ok(self.read(|state, now| {
+            let first = MessageId::first_at(scan.since);
+            let end = scan.before.map_or(Bound::Unbounded, |before| Bound::Excluded(before.max(first)));
+            let mut scanned = Scanned::default();
+            for (id, message) in state.messages.range((Bound::Included(first), end)).rev() {
+                if scanned.note(&scan, *id, Some(message).filter(|m| is_live(m, now)).cloned()) {
+                    return scanned;
+                }
+            }
+            Scanned { next: None, ..scanned }
+        }))
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError> {

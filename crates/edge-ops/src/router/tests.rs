@@ -17,7 +17,7 @@ use mmsgw_engine::{
 };
 use mmsgw_store::{
     Batch, DeadJob, DirectoryBlobs, Lease, LeaseRequest, Leased, LocalRegistry, ManualClock, MemoryStore,
-    QueueStatus, Record, RecordKey, Reference, Store, StoreError, Swept, TallyKey,
+    QueueStatus, Record, RecordKey, Reference, Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 use tower::ServiceExt;
 
@@ -146,6 +146,10 @@ impl Store for Broken {
     }
 
     async fn message(&self, _: MessageId) -> Result<Option<Message>, StoreError> {
+        self.no().await
+    }
+
+    async fn messages(&self, _: Scan) -> Result<Scanned, StoreError> {
         self.no().await
     }
 

@@ -9,7 +9,7 @@ use mmsgw_domain::{
 };
 use mmsgw_store::{
     Batch, DeadJob, Lease, LeaseRequest, Leased, MemoryStore, QueueStatus, Record, RecordKey, Reference,
-    Store, StoreError, Swept, TallyKey,
+    Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 
 pub(crate) struct SlowStore {
@@ -38,6 +38,10 @@ impl Store for SlowStore {
 
     async fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
         self.store.message(id).await
+    }
+
+    async fn messages(&self, scan: Scan) -> Result<Scanned, StoreError> {
+        self.store.messages(scan).await
     }
 
     async fn find(&self, reference: &Reference) -> Result<Option<MessageId>, StoreError> {

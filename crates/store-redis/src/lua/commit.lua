@@ -89,6 +89,11 @@ local changes = {
     local record, value = key(), arg()
     put(record, string.sub(value, 1, 16), value)
   end,
+  -- A new message has its place among those of its group; sweep.lua takes it away again.
+  list = function()
+    local group, id = key(), arg()
+    redis.call('ZADD', group .. ':ids', 0, id)
+  end,
   -- Replaces a record that is there, which is kept at least as long as before.
   renew = function()
     local record, value = key(), arg()

@@ -299,3 +299,36 @@ async fn a_server_whose_memory_is_full_takes_nothing_new_and_lets_work_end() {
     store.commit(submission(&q).2).await.unwrap();
     assert_eq!(store.lease(request(&q, 5)).await.unwrap().jobs.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_of_messages_go_when_the_messages_are_gone_and_not_before() {
+    let server = Server::start(&[]).await;
+    let clock = Arc::new(ManualClock::default());
+    let store = RedisStore::connect(&server.settings(), RedisClock::Given(Arc::<ManualClock>::clone(&clock)))
+        .await
+        .unwrap();
+    let ids = async || server.call::<i64>(&["ZCARD", "mmsgw:{main/0}:ids"]).await;
+    // What waits for long is older than what comes and goes.
+    let make = async |count: usize, ends: Option<u64>| {
+        let expires = ends.map(|seconds| clock.now().after(Duration::from_secs(seconds)));
+        for _ in 0..count {
+            let (mut message, _, _) = submission(&queue("main"));
+            message.expires = expires;
+            store.commit(Batch::new().with(Write::NewMessage(message))).await.unwrap();
+        }
+    };
+    make(30, None).await;
+    make(200, Some(10)).await;
+    make(5, Some(60)).await;
+    assert_eq!(store.sweep(500).await.unwrap().records, 0);
+    assert_eq!(ids().await, 235);
+    clock.advance(Duration::from_secs(10));
+    let mut sweeps = 0;
+    while ids().await > 35 {
+        store.sweep(100).await.unwrap();
+        sweeps += 1;
+        assert!(sweeps < 1_000, "{} ids are left", ids().await);
+    }
+    while store.sweep(500).await.unwrap().records > 0 {}
+    assert_eq!(ids().await, 35);
+}

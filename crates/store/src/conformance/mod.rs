@@ -13,6 +13,7 @@ mod jobs;
 mod model;
 mod records;
 mod registry;
+mod scans;
 mod waiting;
 
 use std::future::Future;
@@ -80,6 +81,10 @@ const CASES: &[(&str, Case)] = &[
     ("a record whose time is over makes room", |b| Box::pin(records::expiry(b))),
     ("records are listed by pages", |b| Box::pin(records::pages(b))),
     ("tallies add up inside batches", |b| Box::pin(records::tallies(b))),
+    ("messages are looked through from the newest on", |b| Box::pin(scans::order(b))),
+    ("a look through messages keeps within its bounds", |b| Box::pin(scans::bounds(b))),
+    ("a look through messages makes no more effort than it may", |b| Box::pin(scans::effort(b))),
+    ("a look through messages sees them as they are now", |b| Box::pin(scans::changes(b))),
     ("what has expired is not seen before the sweep", |b| Box::pin(expiry::unseen_before_the_sweep(b))),
     ("the sweep removes what has expired and no more", |b| Box::pin(expiry::sweep_removes(b))),
     ("an unsent message is never swept", |b| Box::pin(expiry::unsent_messages_stay(b))),

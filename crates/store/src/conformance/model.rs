@@ -9,7 +9,10 @@ use mmsgw_domain::{
 
 use super::bench::{Bench, changed, digest, group, queue, reference, revised};
 use super::expiry::sweep;
-use crate::{Lane, Lease, MemoryStore, Record, RecordKey, RecordKind, Store, StoreError, TallyKey, Write};
+use super::scans::{everything, through};
+use crate::{
+    Lane, Lease, MemoryStore, Record, RecordKey, RecordKind, Scan, Store, StoreError, TallyKey, Write,
+};
 
 pub(super) async fn agrees_with_memory(b: Bench) {
     for seed in 1..=SEEDS {
@@ -28,6 +31,7 @@ pub(super) async fn agrees_with_memory(b: Bench) {
 struct Pair {
     tested: Bench,
     reference: Bench,
+    began: Timestamp,
     chance: Chance,
     leases: Vec<(Lease, Lease)>,
     messages: Vec<MessageId>,
@@ -42,6 +46,7 @@ impl Pair {
         Self {
             reference: Bench::new(memory, Arc::clone(&tested.clock)),
             tested: tested.clone(),
+            began: tested.now(),
             chance: Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
             leases: Vec::new(),
             messages: Vec::new(),
@@ -250,6 +255,10 @@ impl Pair {
         for id in &self.messages {
             assert_eq!(a.message(*id).await.unwrap(), b.message(*id).await.unwrap());
         }
+        // Messages of an earlier seed may be there still.
+        let scan = Scan { since: self.began, ..everything() };
+        let listed = through(&self.tested, scan.clone()).await;
+        assert_eq!(listed, through(&self.reference, scan).await);
         for id in &self.parts {
             assert_eq!(a.part(*id).await.unwrap(), b.part(*id).await.unwrap());
         }
