@@ -210,6 +210,8 @@ pub enum FaultCode {
     OutOfRange,
     /// It is no id.
     BadId,
+    /// It is no cursor that an answer gave.
+    BadCursor,
     /// It is no URL that could be used.
     BadUrl,
     /// It cannot name a part.
@@ -266,6 +268,7 @@ impl FaultCode {
             Self::NotInFuture => "not_in_future",
             Self::OutOfRange => "out_of_range",
             Self::BadId => "bad_id",
+            Self::BadCursor => "bad_cursor",
             Self::BadUrl => "bad_url",
             Self::BadName => "bad_name",
             Self::BadEncoding => "bad_encoding",

@@ -4,7 +4,7 @@
 
 use mmsgw_domain::Variables;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Body of `POST /mmsgw/v1/mms`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, ToSchema)]
@@ -305,4 +305,35 @@ pub struct CallbackAnswerForm {
     /// The read report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rr: Option<OrderForm>,
+}
+
+/// The query of a look for messages. What is absent does not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct FindForm {
+    /// Only messages with one of these states for one of their numbers; several with commas.
+    #[param(example = "FAILED,REJECTED")]
+    pub state: Option<String>,
+    /// Only those of this gateway group.
+    pub gateway: Option<String>,
+    /// Only those that this gateway instance worked on.
+    pub instance: Option<String>,
+    /// Only those to this number, short code or mail address, as destination, cc or bcc.
+    pub destination: Option<String>,
+    /// Only those from this number, short code or mail address.
+    pub origin: Option<String>,
+    /// Only those that answer this message.
+    pub linked_id: Option<String>,
+    /// Only those of this batch.
+    pub batch: Option<String>,
+    /// Only those accepted then or later: seconds since 1970 UTC, or as RFC 3339 has it.
+    #[param(example = "2030-01-31T12:00:00Z")]
+    pub since: Option<String>,
+    /// Only those accepted before.
+    pub until: Option<String>,
+    /// The `next_cursor` of an answer, to go on behind it; the rest of the query should be the same.
+    pub cursor: Option<String>,
+    /// How many at most, 1 to 200; 50 where absent.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<usize>,
 }

@@ -5,7 +5,7 @@
 //! * **Requests** are read by [`TemplateRequest`], [`TemplateChangeRequest`], [`PartRequest`],
 //!   [`SendRequest`] and [`ReportRequest`], strictly: unknown and repeated fields are refused, all
 //!   faults are told at once, each with its JSON pointer (RFC 6901), and what comes out is made of
-//!   domain types. Clients write them as the forms: [`TemplateForm`] and its neighbours.
+//!   domain types. So are queries: [`FindRequest`]. Clients write them as the forms: [`TemplateForm`] and its neighbours.
 //! * **Answers to callbacks** are read by [`CallbackAnswer`], which takes whatever comes: a callback
 //!   that was taken does not fail for its answer.
 //! * **Refusals** are [`Problem`]s (RFC 9457), their codes are in [`code`].
@@ -29,19 +29,19 @@ mod view;
 pub use code::{FaultCode, ProblemCode};
 pub use describe::complete_description;
 pub use forms::{
-    CallbackAnswerForm, NumbersForm, OrderForm, PartForm, PartItem, ReplaceForm, ReportForm, SendForm,
-    StatusForm, TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm, VariableForm,
+    CallbackAnswerForm, FindForm, NumbersForm, OrderForm, PartForm, PartItem, ReplaceForm, ReportForm,
+    SendForm, StatusForm, TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm, VariableForm,
 };
 pub use key::{ApiKey, KeySettings, Keys, Scope};
 pub use limits::{Limits, Rules};
 pub use media_type::{ContentTypes, type_by_name};
 pub use problem::{Fault, Problem, ProblemView};
 pub use request::{
-    CallbackAnswer, Change, PartBody, PartRequest, ReplaceRequest, ReportRequest, SendRequest,
+    CallbackAnswer, Change, FindRequest, PartBody, PartRequest, ReplaceRequest, ReportRequest, SendRequest,
     TemplateChangeRequest, TemplateRequest, TemplateValues,
 };
 pub use view::{
-    BatchView, EventCallback, EventView, Links, MEDIA_PATH, MessageView, PartView, PreviouslySentView,
-    RecipientView, RefusedLineView, RefusedLinesView, RehearsalView, RehearsedPartView, StateWord,
-    TemplateView,
+    BatchView, EventCallback, EventView, FoundView, Links, MEDIA_PATH, MessageSummaryView, MessageView,
+    PartView, PreviouslySentView, RecipientView, RefusedLineView, RefusedLinesView, RehearsalView,
+    RehearsedPartView, StateWord, TemplateView,
 };

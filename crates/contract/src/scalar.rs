@@ -1,9 +1,10 @@
 //! Single values: truth, lines of text, times, words, addresses, URLs.
 
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use mmsgw_domain::{Address, GroupName, MessageId, PartId, TemplateId, Timestamp};
+use mmsgw_domain::{Address, BatchId, GroupName, MessageId, PartId, TemplateId, Timestamp};
 
 use crate::FaultCode;
 use crate::json::Json;
@@ -84,6 +85,35 @@ pub(crate) fn future(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Opti
         return context.fault(at, FaultCode::NotInFuture, detail);
     }
     Some(stamp)
+}
+
+/// A point in time in a query: the text of what [`future`] takes, whenever it is, to the millisecond.
+pub(crate) fn moment(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<Timestamp> {
+    let Json::Text(text) = json else { return context.wrong_type(at, &json, "a time") };
+    let seconds = text.parse().ok().filter(|seconds| (0..=LAST_SECOND).contains(seconds));
+    let stamp = || (text.len() <= LONGEST_TIME).then(|| text.parse::<jiff::Timestamp>().ok())?;
+    let time = seconds.map(Timestamp::from_secs).or_else(|| stamp().map(Timestamp::from_jiff));
+    time.or_else(|| {
+        let detail = format!(
+            "`{}` is no time; give whole seconds since 1970-01-01T00:00:00Z, or a text as RFC 3339 has it",
+            quoted(&text)
+        );
+        context.fault(at, FaultCode::BadTime, detail)
+    })
+}
+
+/// A whole number in a query.
+pub(crate) fn number_in_text(
+    json: Json<'_>,
+    at: &At<'_>,
+    context: &Context<'_>,
+    range: RangeInclusive<usize>,
+) -> Option<usize> {
+    let Json::Text(text) = json else { return context.wrong_type(at, &json, "a whole number") };
+    text.parse().ok().filter(|number| range.contains(number)).or_else(|| {
+        let detail = format!("give a whole number from {} to {}", range.start(), range.end());
+        context.fault(at, FaultCode::OutOfRange, detail)
+    })
 }
 
 /// A span of whole seconds, at least one.
@@ -168,6 +198,10 @@ pub(crate) fn message_id(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> 
 
 pub(crate) fn template_id(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<TemplateId> {
     parsed(json, at, context, "the template's id as a string")
+}
+
+pub(crate) fn batch_id(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<BatchId> {
+    parsed(json, at, context, "the batch's id as a string")
 }
 
 pub(crate) fn part_id(json: Json<'_>, at: &At<'_>, context: &Context<'_>) -> Option<PartId> {

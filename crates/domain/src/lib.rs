@@ -11,6 +11,7 @@ mod address;
 mod clock;
 mod content_class;
 mod event;
+mod filter;
 mod gateway;
 mod id;
 mod instance;
@@ -28,6 +29,7 @@ pub use address::{Address, AddressError, AddressKind};
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use content_class::PartFacts;
 pub use event::Event;
+pub use filter::MessageFilter;
 pub use gateway::{
     Compose, ContentSettings, Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release,
 };

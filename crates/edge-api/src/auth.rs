@@ -72,16 +72,21 @@ impl Caller {
         if sees { Ok(()) } else { Err(Problem::new(ProblemCode::NotFound, "there is no such template")) }
     }
 
-    /// Hides a message that is not the caller's. An inbound message belongs to whom it was sent to.
+    /// Hides a message that is not the caller's.
     pub(crate) fn may_see_message(&self, message: &Message) -> Result<(), Problem> {
+        let sees = self.sees_message(message);
+        if sees { Ok(()) } else { Err(Problem::new(ProblemCode::NotFound, "there is no such message")) }
+    }
+
+    /// True where a message is the caller's. An inbound message belongs to whom it was sent to.
+    pub(crate) fn sees_message(&self, message: &Message) -> bool {
         let ours = match message.direction {
             Direction::Outbound => self.owns_origin(&message.origin),
             Direction::Inbound => {
                 !self.has_origins() || message.recipients.iter().any(|r| self.owns_origin(&r.address))
             }
         };
-        let sees = ours && self.owns_group(&message.group);
-        if sees { Ok(()) } else { Err(Problem::new(ProblemCode::NotFound, "there is no such message")) }
+        ours && self.owns_group(&message.group)
     }
 
     /// Hides a batch that is not the caller's.

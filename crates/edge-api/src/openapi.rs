@@ -31,6 +31,8 @@ use crate::{batches, media, messages, parts, problems, templates};
         messages::send::send_message,
         messages::amend::withdraw_message,
         messages::amend::replace_message,
+        messages::find::find_outbound,
+        messages::find::find_inbound,
         messages::read::read_outbound,
         messages::read::read_inbound,
         messages::report::report_acknowledgement,
@@ -134,6 +136,8 @@ mod tests {
             ("/mmsgw/v1/mms_part", &["post"]),
             ("/mmsgw/v1/mms_part/{id}", &["get"]),
             ("/mmsgw/v1/mms/outbound/{id}", &["delete", "get", "post", "put"]),
+            ("/mmsgw/v1/mms/outbound", &["get"]),
+            ("/mmsgw/v1/mms/inbound", &["get"]),
             (crate::INBOUND_PATH, &["get"]),
             ("/mmsgw/v1/mms/inbound/ack/{id}", &["post"]),
             ("/mmsgw/v1/mms/inbound/dr/{id}", &["post"]),
@@ -149,7 +153,7 @@ mod tests {
             found.sort();
             assert_eq!(found, expected, "{path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 15);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 17);
         assert!(document["webhooks"]["event"]["post"].is_object());
         assert!(document["webhooks"]["inboundMessage"]["post"].is_object());
         let answer = "/webhooks/inboundMessage/post/responses/2XX/content/application~1json/schema/$ref";

@@ -54,6 +54,8 @@ pub fn router_with_clock(
                 .put(messages::amend::replace_message)
                 .delete(messages::amend::withdraw_message),
         )
+        .route("/mmsgw/v1/mms/outbound", get(messages::find::find_outbound))
+        .route("/mmsgw/v1/mms/inbound", get(messages::find::find_inbound))
         .route(INBOUND_PATH, get(messages::read::read_inbound))
         .route("/mmsgw/v1/mms/inbound/ack/{id}", post(messages::report::report_acknowledgement))
         .route("/mmsgw/v1/mms/inbound/dr/{id}", post(messages::report::report_delivery))

@@ -24,6 +24,7 @@ mod deliver;
 mod digest;
 mod draft;
 mod engine;
+mod find;
 mod fit;
 mod gateway;
 mod group;
@@ -54,6 +55,7 @@ pub use bulk::{Bulk, BulkDraft, BulkState, BulkStatus, Line, LineFault, RefusedL
 pub use content::{Content, ContentError, ContentId};
 pub use draft::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
 pub use engine::{Engine, EngineParts, EngineSettings};
+pub use find::{Find, Found};
 pub use fit::Unfit;
 pub use gateway::{
     Amendment, AmendmentKind, Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway,

@@ -1,5 +1,6 @@
 //! Requests as they are once read: nothing malformed, nothing unknown, domain types throughout.
 
+mod find;
 mod part;
 mod replace;
 mod report;
@@ -7,6 +8,8 @@ mod send;
 mod template;
 mod variables;
 
+pub use find::FindRequest;
+pub(crate) use find::cursor_behind;
 pub use part::{PartBody, PartRequest};
 pub use replace::ReplaceRequest;
 pub use report::{CallbackAnswer, ReportRequest};

@@ -150,10 +150,7 @@ impl<'a> MessageView<'a> {
             provider_ref: message.peer_ref.clone(),
             last_tran_id: message.last_tran_id.clone(),
             ack_at_addr: message.ack_at_addr.clone(),
-            direction: match message.direction {
-                Direction::Outbound => -1,
-                Direction::Inbound => 1,
-            },
+            direction: direction(message.direction),
             gateway_id: listed(message.instances.iter().map(InstanceId::as_str).collect()),
             gateway: message.group.to_string(),
             state: message.state(),
@@ -187,8 +184,15 @@ impl<'a> MessageView<'a> {
     }
 }
 
+pub(super) fn direction(direction: Direction) -> i8 {
+    match direction {
+        Direction::Outbound => -1,
+        Direction::Inbound => 1,
+    }
+}
+
 impl RecipientView {
-    fn of(recipient: &Recipient) -> Self {
+    pub(super) fn of(recipient: &Recipient) -> Self {
         Self {
             number: recipient.address.to_string(),
             kind: recipient.kind,

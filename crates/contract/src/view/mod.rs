@@ -2,6 +2,7 @@
 
 mod batch;
 mod event;
+mod found;
 mod links;
 mod message;
 mod rehearsal;
@@ -11,6 +12,7 @@ mod tests;
 
 pub use batch::{BatchView, RefusedLineView, RefusedLinesView};
 pub use event::{EventCallback, EventView, StateWord};
+pub use found::{FoundView, MessageSummaryView};
 pub use links::{Links, MEDIA_PATH};
 pub use message::{MessageView, PreviouslySentView, RecipientView};
 pub use rehearsal::{RehearsalView, RehearsedPartView};

@@ -2,6 +2,7 @@
 
 mod access;
 mod batches;
+mod find;
 mod hostile;
 mod idempotency;
 mod journeys;

@@ -1,7 +1,8 @@
 //! The commands for operators, which talk to the operations listener of a running gateway.
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
-use mmsgw_domain::{GroupName, JobId, Queue, Span, Timestamp};
+use mmsgw_domain::{Address, BatchId, GroupName, JobId, Queue, Span, State, Timestamp};
 use secrecy::SecretString;
 use url::Url;
 
@@ -77,7 +78,7 @@ pub(crate) enum MessagesCommand {
     Show(MessageArgs),
     /// Show what is said with the carrier about a message, as `mmsgw trace` does.
     Trace(TraceArgs),
-    /// Find messages by the carrier's id, or by an id of ours as carriers show it.
+    /// Find messages: by an id, or by what is known of them, the newest first.
     Find(FindArgs),
 }
 
@@ -92,11 +93,52 @@ pub(crate) struct MessageArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FindArgs {
-    /// The id.
-    #[arg(value_name = "ID")]
-    pub(crate) peer_ref: String,
+    /// The carrier's id, or an id of ours as carriers show it. The messages are shown whole then.
+    #[arg(value_name = "REFERENCE")]
+    pub(crate) peer_ref: Option<String>,
+    #[command(flatten)]
+    pub(crate) like: LikeArgs,
     #[command(flatten)]
     pub(crate) look: LookArgs,
+}
+
+/// What messages have to be like.
+#[derive(Debug, Args)]
+#[group(conflicts_with = "peer_ref")]
+pub(crate) struct LikeArgs {
+    /// Only those with this state for one of their numbers, as in `FAILED`; several with commas.
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state)]
+    pub(crate) state: Vec<State>,
+    /// Only those of this group.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) gateway: Option<GroupName>,
+    /// Only those that this instance worked on.
+    #[arg(long, value_name = "INSTANCE")]
+    pub(crate) instance: Option<String>,
+    /// Only those to this number.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) to: Option<Address>,
+    /// Only those from this number.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) from: Option<Address>,
+    /// Only those that answer this message.
+    #[arg(long, value_name = "ID")]
+    pub(crate) linked_id: Option<String>,
+    /// Only those of this batch.
+    #[arg(long, value_name = "ID")]
+    pub(crate) batch: Option<BatchId>,
+    /// Only those that go this way.
+    #[arg(long, value_parser = ["outbound", "inbound"])]
+    pub(crate) direction: Option<String>,
+    /// Only those accepted since then: a time such as 2030-01-31T12:00:00Z, or a span before now such as 2h.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) since: Option<Timestamp>,
+    /// Only those accepted before then.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) until: Option<Timestamp>,
+    /// How many at most.
+    #[arg(long, value_name = "COUNT", default_value = "50", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, Subcommand)]
@@ -259,6 +301,15 @@ pub(crate) struct LogArgs {
     pub(crate) look: LookArgs,
 }
 
+/// A state, in letters of whatever case.
+fn state(text: &str) -> Result<State, String> {
+    let found = State::ALL.into_iter().find(|state| state.name().eq_ignore_ascii_case(text.trim()));
+    found.ok_or_else(|| {
+        let names = State::ALL.map(State::name).join(", ");
+        format!("`{text}` is none of {names}")
+    })
+}
+
 /// A URL, or an address with a port.
 fn listener(text: &str) -> Result<Url, String> {
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
@@ -287,6 +338,8 @@ mod tests {
         assert_eq!(time("1970-01-01T00:01:00Z"), Ok(Timestamp::from_secs(60)));
         assert!(time("2h").unwrap() < time("1h").unwrap());
         assert!(time("yesterday").unwrap_err().contains("2h"));
+        assert_eq!(state("failed"), Ok(State::Failed));
+        assert!(state("lost").unwrap_err().contains("FAILED"));
         assert_eq!(listener("127.0.0.1:8081").unwrap().as_str(), "http://127.0.0.1:8081/");
         assert_eq!(listener("https://h/").unwrap().as_str(), "https://h/");
     }

@@ -1,4 +1,6 @@
-//! `mmsgw messages`: one message and what happened to it.
+//! `mmsgw messages`: one message and what happened to it; messages by what is known of them.
+
+mod find;
 
 use serde_json::Value;
 
@@ -26,7 +28,8 @@ async fn show(args: MessageArgs) -> anyhow::Result<()> {
 }
 
 async fn find(args: FindArgs) -> anyhow::Result<()> {
-    let id = super::in_path(&args.peer_ref);
+    let Some(peer_ref) = &args.peer_ref else { return find::run(&args.like, &args.look).await };
+    let id = super::in_path(peer_ref);
     let answer = ApiClient::ops(&args.look.ops)?.get(&format!("/admin/v1/messages?peer_ref={id}")).await?;
     if args.look.json {
         println!("{}", serde_json::to_string_pretty(&answer)?);

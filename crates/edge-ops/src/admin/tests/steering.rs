@@ -121,6 +121,50 @@ async fn messages_are_found_by_their_id_and_by_ours_as_carriers_show_it() {
 }
 
 #[tokio::test]
+async fn messages_are_found_by_what_they_are_like() {
+    let east = ApiKey::generate();
+    let key = KeySettings { gateways: Some(vec!["east".parse().unwrap()]), ..settings(&east, Scope::Admin) };
+    let all = ApiKey::generate();
+    let world = World::new(&[key, settings(&all, Scope::Admin)]);
+    let mut sent = Vec::new();
+    for name in ["east", "west", "east"] {
+        world.rig.engine.know_group(group(name));
+        let submission = Submission {
+            to: vec!["+12065550102".parse().unwrap()],
+            group: Some(name.parse().unwrap()),
+            ..Submission::default()
+        };
+        world.rig.clock.advance(std::time::Duration::from_secs(1));
+        let (message, _) = world.rig.engine.submit_new(draft(), submission).await.unwrap();
+        sent.push(message.id.to_string());
+    }
+    let found = async |query: &str, key: &ApiKey| {
+        let (status, page) = world.ask(&format!("/admin/v1/messages{query}"), Some(key)).await;
+        assert_eq!(status, StatusCode::OK, "{page}");
+        let ids = page["messages"].as_array().unwrap().iter().map(|m| m["id"].as_str().unwrap().to_owned());
+        (ids.collect::<Vec<_>>(), page["next_cursor"].as_str().map(str::to_owned))
+    };
+    let newest: Vec<_> = sent.iter().rev().cloned().collect();
+    assert_eq!(found("", &all).await, (newest.clone(), None));
+    assert_eq!(found("", &east).await.0, [&*newest[0], &newest[2]], "only what the key sees");
+    assert_eq!(found("?gateway=west", &east).await.0.len(), 0);
+    assert_eq!(found("?direction=outbound&state=SCHEDULED&destination=12065550102", &all).await.0.len(), 3);
+    assert_eq!(found("?direction=inbound", &all).await.0.len(), 0);
+    let (first, cursor) = found("?limit=2", &all).await;
+    assert_eq!(first, newest[..2]);
+    assert_eq!(found(&format!("?limit=2&cursor={}", cursor.unwrap()), &all).await.0, newest[2..]);
+    for (query, pointer) in [
+        ("?direction=up", "/direction"),
+        ("?limit=0", "/limit"),
+        ("?peer_ref=x&state=SENT", "/peer_ref"),
+        ("?ref=x", "/ref"),
+    ] {
+        let (status, problem) = world.ask(&format!("/admin/v1/messages{query}"), Some(&all)).await;
+        assert_eq!((status.as_u16(), &problem["errors"][0]["pointer"]), (422, &pointer.into()), "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn the_log_level_changes_while_it_runs() {
     let world = World::new(&[]);
     let set = async |level: &str| {
