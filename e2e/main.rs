@@ -14,6 +14,7 @@ mod dead;
 mod demo;
 mod documents;
 mod examples;
+mod find;
 mod fleet_crash;
 mod fleet_life;
 mod fleet_pace;
