@@ -46,6 +46,7 @@ async fn an_operator_sees_a_message_go_through_and_steers_the_gateway() {
     pauses_and_resumes(&world, &browser).await;
     retries_a_dead_job(&world, &browser).await;
     follows_a_batch(&world, &browser).await;
+    finds_messages(&browser).await;
     looks_at_everything(&browser, &url).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
@@ -110,16 +111,49 @@ async fn follows_a_batch(world: &World, browser: &Browser) {
     let part = json!([{"name": "a.txt", "content_type": "text/plain", "content": "hello"}]);
     let template = world.api.post("mms", &json!({"origin": "54321", "parts": part})).await;
     let lines =
-        (0..20).map(|n| format!("{{\"destination\": \"+155555501{n:02}\"}}\n")).collect::<String>() + "{}\n";
+        (0..70).map(|n| format!("{{\"destination\": \"+155555501{n:02}\"}}\n")).collect::<String>() + "{}\n";
     let path = format!("mms/outbound/{}/batch?gateway=mm7", text(&template.body, "id"));
     let batch = world.api.post_octets(&path, "application/x-ndjson", lines.into_bytes()).await;
     assert_eq!(batch.status, 202, "{}", batch.body);
     browser.click("header a[href='#/batches']").await;
     browser.fill("#sought", text(&batch.body, "id")).await;
     browser.click("[role=search] button").await;
-    browser.sees(".facts", "21").await;
-    browser.sees("main label", "20 of 20 have left the queue").await;
+    browser.sees(".facts", "71").await;
+    browser.sees("main label", "70 of 70 have left the queue").await;
     browser.picture("batch").await;
+}
+
+/// From the batch to its messages, from there to others, by what is known of them.
+async fn finds_messages(browser: &Browser) {
+    let rows = "return document.querySelectorAll('#found tbody tr').length";
+    browser.click(".card a[href^='#/messages/?batch=']").await;
+    browser.sees("[role=status]", "50 messages, and perhaps older ones").await;
+    assert_eq!(browser.run(rows).await, 50);
+    browser.click("#more").await;
+    browser.sees("[role=status]", "70 messages").await;
+    browser.fill("#by-destination", "+1 555 555 0142").await;
+    browser.click("#filters .primary").await;
+    browser.sees("[role=status]", "1 message").await;
+    browser.sees("#found td", "+15555550142").await;
+    browser.click("#all").await;
+    browser.sees("[role=status]", "50 messages").await;
+    browser.click("#by-state option[value^=REJECTED]").await;
+    browser.click("#by-gateway option[value=mm7]").await;
+    browser.click("#filters .primary").await;
+    browser.sees("[role=status]", "2 messages").await;
+    assert_eq!(browser.run("return document.querySelector('#by-gateway').value").await, "mm7");
+    browser.picture("found").await;
+    browser.click("#found a").await;
+    browser.sees(".timeline", "4004").await;
+    browser.run("history.back()").await;
+    browser.sees("[role=status]", "2 messages").await;
+    browser.run("document.querySelector('#by-since').value = '2099-01-01T12:00'").await;
+    browser.click("#filters .primary").await;
+    browser.sees(".empty", "No message is like that").await;
+    assert_eq!(browser.run("return document.querySelector('#by-since').value").await, "2099-01-01T12:00");
+    browser.fill("#by-destination", "12").await;
+    browser.click("#filters .primary").await;
+    browser.sees(".toast", "12").await;
 }
 
 async fn looks_at_everything(browser: &Browser, url: &str) {
@@ -134,7 +168,7 @@ async fn looks_at_everything(browser: &Browser, url: &str) {
         (PHONE, "dark", "phone-dark"),
     ] {
         browser.looks(size, scheme).await;
-        for view in ["overview", "gateways", "queues", "dead", "batches", "send"] {
+        for view in ["overview", "gateways", "queues", "dead", "messages", "batches", "send"] {
             browser.go(&format!("{url}#/{view}")).await;
             browser.sees("h1", "").await;
             browser.picture(&format!("{name}-{view}")).await;
@@ -199,6 +233,7 @@ async fn an_empty_gateway_says_what_to_do_and_colours_stay_as_chosen() {
         ("gateways", "No gateway yet"),
         ("queues", "Nothing waits"),
         ("dead", "Nobody died"),
+        ("messages", "No message yet"),
         ("send", "No gateway yet"),
     ] {
         browser.click(&format!("header nav a[href='#/{view}']")).await;

@@ -80,6 +80,7 @@ const FILES: &[File] = &files![
     "queues.js",
     "dead.js",
     "messages.js",
+    "found.js",
     "batches.js",
     "latency.js",
     "send.js",

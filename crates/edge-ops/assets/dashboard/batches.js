@@ -58,5 +58,6 @@ function whole(batch) {
     ]),
     h("label", { key: "progress" }, `${count(gone)} of ${count(batch.accepted)} have left the queue, ${part} %`,
       h("progress", { max: String(Math.max(1, batch.accepted)), value: String(gone) })),
+    h("p", { key: "messages" }, h("a", { href: `#/messages/?batch=${batch.id}` }, "Its messages")),
     h("ul", { class: "legend", key: "counts" }, Object.entries(batch.counts).map(([state, number]) => h("li", { key: state }, badge(state), h("b", null, count(number))))));
 }

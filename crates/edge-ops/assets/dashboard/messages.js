@@ -1,6 +1,8 @@
-// Messages: found by our id or the carrier's, shown with what happened to them and what they say.
+// Messages: found by our id or the carrier's, shown with what happened to them and what they say; or by what is known
+// of them, as a list.
 
 import { get } from "./api.js";
+import * as found from "./found.js";
 import { badge } from "./gateways.js";
 import { h } from "./dom.js";
 import { count, moment } from "./words.js";
@@ -11,9 +13,12 @@ const OVER = ["DELIVERED", "READ", "DELETED", "REJECTED", "EXPIRED", "FAILED", "
 let shown = { sought: "", messages: null };
 
 export async function enter(path, app) {
-  const sought = decodeURIComponent(path ?? "").trim();
+  // What begins with a question mark asks for a list; so does nothing.
+  const query = path.startsWith("?") || path === "" ? path.slice(1) : null;
+  const sought = query === null ? decodeURIComponent(path).trim() : "";
   if (sought !== shown.sought) shown = { sought, messages: null };
-  if (sought === "") return;
+  if (sought === "") return found.enter(query ?? "", app);
+  found.leave();
   const messages = await find(sought);
   if (shown.sought !== sought) return;
   shown.messages = messages;
@@ -35,7 +40,7 @@ async function find(sought) {
   return (await get(`messages?peer_ref=${encodeURIComponent(sought)}`)).messages;
 }
 
-export function draw() {
+export function draw(state, app) {
   const { sought, messages } = shown;
   const seek = (event) => {
     event.preventDefault();
@@ -49,6 +54,7 @@ export function draw() {
       h("button", { type: "submit", class: "primary" }, "Find")),
     messages?.length === 0 && h("div", { class: "empty", key: "none" }, h("h2", null, "No such message"), h("p", null, "It was never here, or its time is over and it was forgotten.")),
     messages?.map(whole),
+    sought === "" && found.draw(state, app),
   ];
 }
 
