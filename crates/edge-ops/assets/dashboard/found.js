@@ -68,9 +68,9 @@ export function draw({ gateways }, app) {
     h("form", { class: "card filters", id: "filters", key: `filters ${shown.query}`, "aria-label": "Filters", onsubmit: (event) => seek(event, app) },
       choice("state", "State", asked, [...TOGETHER, ...STATES.map((state) => [state, state])]),
       choice("gateway", "Gateway", asked, groups.map((group) => [group, group])),
-      choice("direction", "Way", asked, [["Out", "outbound"], ["In", "inbound"]]),
       field("destination", "To", asked, { inputmode: "tel" }),
       field("origin", "From", asked, { inputmode: "tel" }),
+      choice("direction", "Way", asked, [["Out", "outbound"], ["In", "inbound"]]),
       time("since", "Accepted since", asked),
       time("until", "Accepted before", asked),
       linked.map((name) => h("input", { key: name, type: "hidden", name, initial: asked.get(name) })),
@@ -98,7 +98,7 @@ function field(name, label, asked, more) {
 }
 
 function time(name, label, asked) {
-  return h("label", { key: name }, label, h("input", { name, id: `by-${name}`, type: "datetime-local", initial: local(asked.get(name)) }));
+  return h("label", { key: name, class: "when-field" }, label, h("input", { name, id: `by-${name}`, type: "datetime-local", initial: local(asked.get(name)) }));
 }
 
 /** A time of the address as the field has it: in the browser's zone, to the minute. */
