@@ -12,6 +12,9 @@ use crate::rig::redis::Redis;
 use crate::rig::{World, run, text, wait_until};
 
 const MESSAGES: usize = 240;
+/// What a filter means.
+type Fits = Box<dyn Fn(&Value) -> bool>;
+
 /// Nobody the carrier knows.
 const NOBODY: &str = "+15555550199";
 
@@ -128,17 +131,17 @@ async fn each_filter(world: &World, messages: &[Value]) {
     let accepted = |message: &Value| text(message, "id").parse::<MessageId>().unwrap().created();
     let middle = accepted(&messages[messages.len() / 2]);
     let instance = messages.iter().find_map(|m| m["gateway_id"].as_str()).unwrap();
-    let is = |key: &'static str, value: &str| -> Box<dyn Fn(&Value) -> bool> {
+    let is = |key: &'static str, value: &str| -> Fits {
         let value = value.to_owned();
         Box::new(move |message| message[key] == value.as_str())
     };
-    let goes_to = |number: &'static str| -> Box<dyn Fn(&Value) -> bool> {
+    let goes_to = |number: &'static str| -> Fits {
         Box::new(move |message| {
             message["recipients"].as_array().unwrap().iter().any(|one| one["number"] == number)
         })
     };
     let batch = messages.iter().find_map(|m| m["batch"].as_str()).unwrap();
-    let filters: Vec<(String, Box<dyn Fn(&Value) -> bool>)> = vec![
+    let filters: Vec<(String, Fits)> = vec![
         (String::new(), Box::new(|_| true)),
         ("state=READ".into(), is("state", "READ")),
         ("state=SCHEDULED".into(), is("state", "SCHEDULED")),

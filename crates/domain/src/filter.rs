@@ -48,3 +48,43 @@ impl MessageFilter {
             && self.until.is_none_or(|until| message.id.created() < until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MessageId;
+    use crate::message::tests::message;
+
+    #[test]
+    fn a_message_fits_where_all_of_it_does() {
+        let mut message = message();
+        message.recipients[1].state = State::Failed;
+        message.id = MessageId::generate(Timestamp::from_millis(5_000));
+        let all = MessageFilter {
+            direction: Some(Direction::Outbound),
+            states: vec![State::Failed, State::Sent],
+            group: Some("gw".parse().unwrap()),
+            destination: Some("15555550102".parse().unwrap()),
+            origin: Some("54321".parse().unwrap()),
+            since: Some(Timestamp::from_millis(5_000)),
+            until: Some(Timestamp::from_millis(5_001)),
+            ..MessageFilter::default()
+        };
+        assert!(MessageFilter::default().fits(&message) && all.fits(&message));
+        let others = [
+            MessageFilter { direction: Some(Direction::Inbound), ..all.clone() },
+            MessageFilter { states: vec![State::Read], ..all.clone() },
+            MessageFilter { group: Some("other".parse().unwrap()), ..all.clone() },
+            MessageFilter { instance: Some("gw:a:b:1".to_owned()), ..all.clone() },
+            MessageFilter { destination: Some("54321".parse().unwrap()), ..all.clone() },
+            MessageFilter { origin: Some("15555550102".parse().unwrap()), ..all.clone() },
+            MessageFilter { linked_id: Some(String::new()), ..all.clone() },
+            MessageFilter { batch: Some(BatchId::generate(Timestamp::from_millis(0))), ..all.clone() },
+            MessageFilter { since: Some(Timestamp::from_millis(5_001)), ..all.clone() },
+            MessageFilter { until: Some(Timestamp::from_millis(5_000)), ..all },
+        ];
+        for other in others {
+            assert!(!other.fits(&message), "{other:?}");
+        }
+    }
+}

@@ -252,10 +252,10 @@ impl Message {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn message() -> Message {
+    pub(crate) fn message() -> Message {
         let now = Timestamp::from_secs(1_700_000_000);
         let recipient = |number: &str| Recipient {
             address: number.parse().unwrap(),

@@ -7,10 +7,12 @@ use std::time::Duration;
 use mmsgw_domain::{Clock, GroupName, RetryPolicy, Timestamp};
 use mmsgw_store::{BlobStore, Registry, Store};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Bulks;
 use crate::content::ContentCache;
+use crate::find;
 use crate::fit::Adapter;
 use crate::gateway::{Fetcher, Notifier};
 use crate::group::Groups;
@@ -144,6 +146,8 @@ pub struct Core {
     pub(crate) flights: Turns,
     pub(crate) compiled: Compiled,
     pub(crate) bulks: Bulks,
+    /// Looks through many messages.
+    pub(crate) looks: Semaphore,
     /// The instances of this process.
     pub(crate) instances: Mutex<Vec<Arc<Instance>>>,
     /// Cancelled when an instance wants this process to end.
@@ -192,6 +196,7 @@ impl Engine {
             flights: Turns::default(),
             compiled: Compiled::default(),
             bulks: Bulks::default(),
+            looks: Semaphore::new(find::AT_ONCE),
         }))
     }
 

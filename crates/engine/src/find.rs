@@ -47,7 +47,9 @@ impl Engine {
         loop {
             let (group, wanted) = (group.clone(), Arc::clone(&wanted));
             let scan = Scan { before, since, group, effort: left, max: max - messages.len(), wanted };
+            let turn = self.looks.acquire().await;
             let scanned = self.store.messages(scan).await?;
+            drop(turn);
             messages.extend(scanned.messages);
             left = left.saturating_sub(scanned.looked_at);
             before = scanned.next;
@@ -61,5 +63,7 @@ impl Engine {
 /// Messages looked at for one page: a fraction of a second of a store on a local disk. Who asks for what is rare goes on
 /// by himself, and can give up.
 const EFFORT: usize = 20_000;
+/// Looks into the store at once, however many ask: messages on their way come first.
+pub(crate) const AT_ONCE: usize = 2;
 /// A page ends after that, however little was looked at: slow stores, and many who look at once.
 const PATIENCE: Duration = Duration::from_secs(1);
