@@ -4,9 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use mmsgw_net::{Alpn, BindError, Drain, HttpLimits, ServerTls, TlsError, bind, serve_http};
-
-use tokio::net::TcpListener;
+use mmsgw_net::{Alpn, BindError, Drain, HttpLimits, Listener, ServerTls, TlsError, bind, serve_http};
 
 use crate::config::{ApiSettings, SettingsError};
 
@@ -40,7 +38,8 @@ pub enum ServeError {
 /// [`ServeError`]; nothing is started then.
 pub async fn serve(router: Router, settings: &ApiSettings, drain: &Drain) -> Result<Listening, ServeError> {
     settings.check()?;
-    serve_on(bind(settings.listen)?, router, settings, drain)
+    let (socket, address) = bind(settings.listen)?;
+    serve_on((socket.into(), address), router, settings, drain)
 }
 
 /// The same on a listener that is open already, whose address is in `settings` and beside it.
@@ -48,7 +47,7 @@ pub async fn serve(router: Router, settings: &ApiSettings, drain: &Drain) -> Res
 /// # Errors
 /// [`ServeError`]; nothing is started then.
 pub fn serve_on(
-    (listener, address): (TcpListener, SocketAddr),
+    (listener, address): (Listener, SocketAddr),
     router: Router,
     settings: &ApiSettings,
     drain: &Drain,

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use mmsgw_engine::Tap;
+use mmsgw_engine::{Connections, Tap};
 use mmsgw_smtp::Stage;
 use mmsgw_smtp::client::{ClientError, EnvelopeError};
 use parking_lot::Mutex;
@@ -79,6 +79,17 @@ impl Pool {
         }
         link.quit().await;
         Ok(())
+    }
+
+    /// What is known of its connections.
+    pub(crate) fn connections(&self) -> Connections {
+        let busy = self.limits.connections.saturating_sub(self.permits.available_permits());
+        Connections {
+            busy: busy as u64,
+            idle: Some(self.idle.lock().len() as u64),
+            opened: self.dialer.counts.opened(),
+            failed: self.dialer.counts.failed(),
+        }
     }
 
     /// Number of connections that wait for a mail.

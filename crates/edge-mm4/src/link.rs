@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mmsgw_engine::Tap;
-use mmsgw_net::{ClientTls, ConnectError, HandshakeError, MaybeTls, UpgradeError, connect_tcp};
+use mmsgw_net::{ClientTls, ConnectError, DialCounts, HandshakeError, MaybeTls, UpgradeError, connect_tcp};
 use mmsgw_smtp::client::{
     BodyForm, ClientError, ClientOptions, ClientSession, EnvelopeError, MailOutcome, Step,
 };
@@ -28,6 +28,7 @@ pub(crate) struct Dialer {
     pub(crate) timeouts: Timeouts,
     /// For connecting, and then for a handshake.
     pub(crate) connect: Duration,
+    pub(crate) counts: DialCounts,
 }
 
 /// One mail to be sent.
@@ -82,6 +83,7 @@ impl Dialer {
     /// Connects and goes on until the session is ready for a mail.
     pub(crate) async fn open(&self, tap: &Tap) -> Result<Link, LinkError> {
         let opened = self.opened(tap).await;
+        self.counts.count(opened.is_ok());
         if let Err(error) = &opened {
             tap.happened(&error.to_string());
         }

@@ -10,12 +10,12 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use mmsgw_domain::{GroupName, IntakeKind};
 use mmsgw_engine::{Engine, Refusal};
-use mmsgw_net::{Alpn, BindError, Drain, MaybeTls, Permit, ServerTls, TlsError, accept_tcp, bind};
+use mmsgw_net::{Alpn, BindError, Drain, Listener, MaybeTls, Permit, ServerTls, TlsError, accept_tcp, bind};
 use mmsgw_smtp::auth::Credentials;
 use mmsgw_smtp::server::{AuthPolicy, Event, Extensions, NotDue, ServerOptions, ServerSession, Step};
 use mmsgw_smtp::{Enhanced, Envelope, Reply, Stage};
 use secrecy::ExposeSecret;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::config::SettingsFault;
 use crate::names::{Allowed, Names, System};
@@ -25,7 +25,7 @@ use crate::route::{NoRoute, Origin, Routes};
 
 /// A receiver that is bound and ready to serve.
 pub struct SmtpReceiver {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     settings: Arc<ReceiverSettings>,
     tls: Option<Arc<ServerTls>>,
@@ -52,8 +52,8 @@ impl SmtpReceiver {
     /// # Errors
     /// [`ReceiverError`]: faults of the settings, files or an address that cannot be used.
     pub fn bind(settings: ReceiverSettings) -> Result<Self, ReceiverError> {
-        let listener = bind(settings.listen)?;
-        Self::on(listener, settings)
+        let (socket, address) = bind(settings.listen)?;
+        Self::on((socket.into(), address), settings)
     }
 
     /// The same on a listener that is open already, with its address.
@@ -61,7 +61,7 @@ impl SmtpReceiver {
     /// # Errors
     /// [`ReceiverError`]: faults of the settings, or files that cannot be used.
     pub fn on(
-        (listener, address): (TcpListener, SocketAddr),
+        (listener, address): (Listener, SocketAddr),
         settings: ReceiverSettings,
     ) -> Result<Self, ReceiverError> {
         let faults = settings.check();
@@ -99,8 +99,8 @@ impl SmtpReceiver {
         let accepting = accept_tcp(self.listener, most, watched, move |stream, address, permit| {
             let shared = Arc::clone(&shared);
             async move {
-                let Some(stream) = shared.secured(stream, address).await else { return };
-                Connection::new(&shared, address).run(Peer::new(stream), permit).await;
+                let Some(stream) = shared.secured(stream, address).await else { return permit.refuse() };
+                Connection::new(&shared, address, &permit).run(Peer::new(stream), permit).await;
             }
         });
         tokio::join!(accepting, beside.keep_looking_up());
@@ -146,7 +146,7 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(shared: &'a Shared, address: SocketAddr) -> Self {
+    fn new(shared: &'a Shared, address: SocketAddr, permit: &Permit) -> Self {
         let from = address.ip().to_canonical();
         let names = shared.names.of(from);
         let allowed = shared.settings.allow.iter().any(|allowed| match allowed {
@@ -157,6 +157,7 @@ impl<'a> Connection<'a> {
         let session = if allowed {
             ServerSession::new(options)
         } else {
+            permit.refuse();
             tracing::warn!(peer = %address, "a peer that is not among those allowed was refused");
             ServerSession::refused(options, &Reply::new(554, Enhanced(5, 7, 1), "not for you"))
         };

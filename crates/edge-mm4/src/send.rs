@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use mmsgw_domain::{Code, InstanceId, IntakeJob, Recipient};
 use mmsgw_engine::{
-    Amendment, Answer, Delivery, Gateway, Incoming, Outbound, OutboundAnswer, OutboundReport, Outcome,
-    Unreadable, Verdict,
+    Amendment, Answer, Connections, Delivery, Gateway, Incoming, Outbound, OutboundAnswer, OutboundReport,
+    Outcome, Unreadable, Verdict,
 };
 use mmsgw_mime::Limits;
-use mmsgw_net::{Alpn, ClientTls, TlsError};
+use mmsgw_net::{Alpn, ClientTls, DialCounts, TlsError};
 use mmsgw_smtp::Timeouts;
 use mmsgw_smtp::auth::Credentials;
 use mmsgw_smtp::client::{ClientOptions, StartTls};
@@ -133,6 +133,10 @@ impl Gateway for Mm4Gateway {
         &self.instance
     }
 
+    fn connections(&self) -> Connections {
+        self.pool.connections()
+    }
+
     async fn heartbeat(&self) -> Result<(), String> {
         let probed = match self.heartbeat {
             Heartbeat::None => Ok(()),
@@ -210,6 +214,7 @@ fn dialer(outbound: &OutboundSection, endpoint: Endpoint) -> Result<Dialer, Star
         chunking: outbound.chunking,
     };
     Ok(Dialer {
+        counts: DialCounts::default(),
         endpoint,
         options,
         tls: ClientTls::load(&outbound.tls, Alpn::None)?,

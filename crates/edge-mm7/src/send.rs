@@ -15,8 +15,8 @@ use http::{HeaderName, Method};
 use hyper::body::{Body, Frame, SizeHint};
 use mmsgw_domain::{Code, InstanceId, IntakeJob, Timestamp};
 use mmsgw_engine::{
-    Amendment, Answer, Content, Delivery, Gateway, Incoming, Outbound, OutboundAnswer, OutboundReport, Tap,
-    Unreadable, Verdict,
+    Amendment, Answer, Connections, Content, Delivery, Gateway, Incoming, Outbound, OutboundAnswer,
+    OutboundReport, Tap, Unreadable, Verdict,
 };
 use mmsgw_mm7::{self as mm7, Charset, Packaged, Prefixes, WriteOptions};
 use mmsgw_net::{ClientError, HttpClient, HttpSettings, read_limited};
@@ -45,6 +45,7 @@ pub struct Mm7Gateway {
     pub(crate) charset: Charset,
     timeout: Duration,
     connections: Semaphore,
+    most_connections: usize,
     pub(crate) options: WriteOptions,
     pub(crate) translator: Translator,
     renderer: Renderer,
@@ -122,6 +123,7 @@ impl Mm7Gateway {
             charset: dialect.charset(),
             timeout: dialect.ack_timeout.0,
             connections: Semaphore::new(connections),
+            most_connections: connections,
             options: options(dialect),
             renderer: Renderer::new(dialect, outbound.content_cache.as_usize()),
             splitter: Splitter::new(dialect.max_recipients),
@@ -222,6 +224,13 @@ impl Mm7Gateway {
 impl Gateway for Mm7Gateway {
     fn instance(&self) -> &InstanceId {
         &self.instance
+    }
+
+    /// The client does not tell how many are idle.
+    fn connections(&self) -> Connections {
+        let busy = self.most_connections.saturating_sub(self.connections.available_permits());
+        let dials = self.client.dials();
+        Connections { busy: busy as u64, idle: None, opened: dials.opened(), failed: dials.failed() }
     }
 
     async fn heartbeat(&self) -> Result<(), String> {

@@ -13,10 +13,12 @@ mod admin;
 mod config;
 mod controls;
 mod dashboard;
+mod lag;
 mod metrics;
 mod process;
 mod router;
 
 pub use config::{CONFIG_DEFAULT, OpsSettings};
 pub use controls::Controls;
+pub use metrics::NamedListener;
 pub use router::{OpsParts, router, serve};

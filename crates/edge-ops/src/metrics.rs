@@ -7,7 +7,9 @@
 use std::fmt;
 
 use mmsgw_domain::{GroupName, Queue, QueueKind, Timestamp};
-use mmsgw_engine::{Distribution, Group, GroupCounts, GroupMeasured, QueueStatus, StoreMeasured};
+use mmsgw_engine::{
+    Connections, Distribution, Group, GroupCounts, GroupMeasured, QueueStatus, StoreMeasured,
+};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -17,9 +19,11 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::process::Process;
 
+mod connections;
 mod histogram;
 mod plain;
 
+pub use connections::NamedListener;
 use histogram::Histograms;
 pub(crate) use plain::plain;
 
@@ -33,6 +37,10 @@ pub(crate) struct Metrics<'a> {
     pub(crate) store: &'a StoreMeasured,
     /// The process itself.
     pub(crate) process: &'a Process,
+    /// How late its timers go off.
+    pub(crate) lag: Distribution,
+    /// The listeners of this process.
+    pub(crate) listeners: &'a [NamedListener],
     /// The present.
     pub(crate) now: Timestamp,
 }
@@ -42,11 +50,13 @@ pub(crate) struct Told {
     name: GroupName,
     counts: GroupCounts,
     measured: GroupMeasured,
+    connections: Connections,
 }
 
 impl Told {
     pub(crate) fn of(group: &Group) -> Self {
-        Self { name: group.settings.name.clone(), counts: group.counts(), measured: group.measured() }
+        let (counts, measured, connections) = (group.counts(), group.measured(), group.connections());
+        Self { name: group.settings.name.clone(), counts, measured, connections }
     }
 }
 
@@ -68,6 +78,10 @@ impl Metrics<'_> {
         }
         self.write_measures(registry);
         self.write_store(registry);
+        let help = "How late timers went off: what waited for the runtime, all work included";
+        registry.register_collector(seconds("runtime_lag", help, vec![(Vec::new(), self.lag.clone())]));
+        connections::write_listeners(registry, self.listeners);
+        connections::write_carriers(registry, self.groups);
         if let Some(queues) = self.queues {
             self.write_queues(registry, queues);
         }
@@ -78,6 +92,7 @@ impl Metrics<'_> {
 
     fn write_measures(&self, registry: &mut Registry) {
         let (events, verdicts, callbacks) = <(Labelled, Labelled, Labelled)>::default();
+        let lines = Labelled::default();
         let (mut stages, mut exchanges) = (Vec::new(), Vec::new());
         for Told { name, measured, .. } in self.groups {
             let with = |more: &[(&'static str, &str)]| -> Labels {
@@ -94,6 +109,11 @@ impl Metrics<'_> {
             for (outcome, count) in &measured.callbacks {
                 callbacks.get_or_create(&with(&[("outcome", outcome)])).inc_by(*count);
             }
+            for (outcome, count) in
+                [("accepted", measured.lines_accepted), ("refused", measured.lines_refused)]
+            {
+                lines.get_or_create(&with(&[("outcome", outcome)])).inc_by(count);
+            }
             let reached = measured.stages.iter();
             stages.extend(reached.map(|(stage, times)| (with(&[("stage", stage.name())]), times.clone())));
             exchanges.push((with(&[]), measured.exchange.clone()));
@@ -101,6 +121,7 @@ impl Metrics<'_> {
         registry.register("message_events", "What happened to messages, by the state reported", events);
         registry.register("verdicts", "What became of hand-overs, by canonical code", verdicts);
         registry.register("callback_outcomes", "What became of callbacks, each try", callbacks);
+        registry.register("batch_lines", "Lines of batches, by what became of them", lines);
         let help = "From acceptance to the hand-over, the carrier's acknowledgement, and delivery";
         registry.register_collector(seconds("message_stage", help, stages));
         let help = "How long the carrier took for a hand-over";
@@ -132,6 +153,17 @@ impl Metrics<'_> {
             unit: None,
             rows,
         }));
+        let Some(rounds) = &self.store.rounds else { return };
+        let rows = vec![(Vec::new(), rounds.batches.clone())];
+        let help = "Commits that were made durable together";
+        registry.register_collector(Box::new(Histograms {
+            name: "store_round_commits",
+            help,
+            unit: None,
+            rows,
+        }));
+        let help = "How long it took to make a round of commits durable";
+        registry.register_collector(seconds("store_round", help, vec![(Vec::new(), rounds.time.clone())]));
     }
 
     /// The names are those of every Prometheus client, without our prefix.
@@ -239,7 +271,9 @@ const GAUGES: [GaugeRow; 4] = [
 #[cfg(test)]
 mod tests {
     use mmsgw_domain::{Code, State};
-    use mmsgw_engine::Stage;
+    use std::sync::Arc;
+
+    use mmsgw_engine::{RoundsMeasured, Stage};
 
     use super::*;
 
@@ -258,14 +292,21 @@ mod tests {
             callbacks: vec![("taken", 4)],
             stages: vec![(Stage::Delivered, distribution())],
             exchange: distribution(),
+            lines_accepted: 6,
+            lines_refused: 7,
         };
-        Told { name: group(name), counts, measured }
+        let connections = Connections { busy: 1, idle: Some(2), opened: 9, failed: 3 };
+        Told { name: group(name), counts, measured, connections }
     }
 
     fn write(groups: &[Told], queues: Option<&[QueueStatus]>, now: Timestamp) -> String {
-        let store = StoreMeasured { failed: 1, commit: distribution(), writes: distribution() };
+        let rounds = RoundsMeasured { batches: distribution(), time: distribution() };
+        let store =
+            StoreMeasured { failed: 1, commit: distribution(), writes: distribution(), rounds: Some(rounds) };
         let process = Process { cpu_seconds: Some(1.5), open_fds: Some(3), ..Process::default() };
-        Metrics { groups, queues, store: &store, process: &process, now }.write().unwrap()
+        let listeners = [("api".to_owned(), Arc::default())];
+        let (process, lag, listeners) = (&process, distribution(), &listeners);
+        Metrics { groups, queues, store: &store, process, lag, listeners, now }.write().unwrap()
     }
 
     #[test]
@@ -286,6 +327,15 @@ mod tests {
             ("mmsgw_carrier_exchange_seconds_sum{gateway_group=\"east\"}", "12.5"),
             ("mmsgw_store_commit_seconds_count{}", "4"),
             ("mmsgw_store_commits_failed_total", "1"),
+            ("mmsgw_store_round_commits_sum{}", "12.5"),
+            ("mmsgw_store_round_seconds_count{}", "4"),
+            ("mmsgw_runtime_lag_seconds_count{}", "4"),
+            ("mmsgw_batch_lines_total{gateway_group=\"east\",outcome=\"refused\"}", "7"),
+            ("mmsgw_carrier_connections{gateway_group=\"east\",state=\"idle\"}", "2"),
+            ("mmsgw_carrier_connections_opened_total{gateway_group=\"east\"}", "9"),
+            ("mmsgw_carrier_connections_failed_total{gateway_group=\"east\"}", "3"),
+            ("mmsgw_listener_connections{listener=\"api\"}", "0"),
+            ("mmsgw_listener_full_total{listener=\"api\"}", "0"),
             ("process_cpu_seconds_total", "1.5"),
             ("process_open_fds", "3"),
         ] {

@@ -11,16 +11,16 @@ use axum::{Json, Router};
 use mmsgw_contract::{Keys, Links};
 use mmsgw_domain::Clock;
 use mmsgw_engine::{Engine, QueueStatus};
-use mmsgw_net::{Drain, HttpLimits, serve_http};
+use mmsgw_net::{Drain, HttpLimits, Listener, serve_http};
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::admin;
 use crate::config::OpsSettings;
 use crate::controls::Controls;
 use crate::dashboard::{self, Sessions};
-use crate::metrics::{Metrics, Told, plain};
+use crate::lag::Lag;
+use crate::metrics::{Metrics, NamedListener, Told, plain};
 use crate::process::Process;
 
 /// What the listener stands on.
@@ -38,15 +38,23 @@ pub struct OpsParts {
     pub controls: Arc<dyn Controls>,
     /// When it ends.
     pub drain: Drain,
+    /// The listeners of this process, for metrics.
+    pub listeners: Vec<NamedListener>,
 }
 
 /// The paths.
 pub fn router(parts: OpsParts, settings: &OpsSettings) -> Router {
-    let OpsParts { engine, clock, keys, links, controls, drain } = parts;
+    routes(parts, Lag::default(), settings)
+}
+
+fn routes(parts: OpsParts, lag: Lag, settings: &OpsSettings) -> Router {
+    let OpsParts { engine, clock, keys, links, controls, drain, listeners } = parts;
     let on_loopback = settings.listen.ip().to_canonical().is_loopback();
     let (keys, links, patience) = (Arc::new(keys), Arc::new(links), settings.store_timeout.0);
+    let listeners = listeners.into();
     let sessions = Arc::default();
-    let ops = Ops { engine, clock, patience, keys, sessions, links, controls, drain, on_loopback };
+    let ops =
+        Ops { engine, clock, patience, keys, sessions, links, controls, drain, on_loopback, lag, listeners };
     let pages = if settings.dashboard { dashboard::router() } else { Router::new() };
     admin::router()
         .merge(pages)
@@ -57,14 +65,16 @@ pub fn router(parts: OpsParts, settings: &OpsSettings) -> Router {
 }
 
 /// Serves [`router`] on a listener that was bound to `settings.listen`, until `parts.drain` begins.
-pub async fn serve(listener: TcpListener, parts: OpsParts, settings: &OpsSettings) {
+pub async fn serve(listener: impl Into<Listener>, parts: OpsParts, settings: &OpsSettings) {
     let limits = HttpLimits {
         max_connections: settings.max_connections.max(1),
         // Longer than the slowest answer, which waits for the store.
         stall_timeout: settings.store_timeout.0 + HttpLimits::default().stall_timeout,
         ..HttpLimits::default()
     };
-    serve_http(listener, None, limits, parts.drain.clone(), router(parts, settings)).await;
+    let (drain, lag) = (parts.drain.clone(), Lag::default());
+    drain.spawn(lag.clone().measure(drain.clone()));
+    serve_http(listener, None, limits, drain, routes(parts, lag, settings)).await;
 }
 
 #[derive(Clone)]
@@ -79,6 +89,8 @@ pub(crate) struct Ops {
     pub(crate) drain: Drain,
     /// Whether only this host reaches the listener.
     pub(crate) on_loopback: bool,
+    lag: Lag,
+    listeners: Arc<[NamedListener]>,
 }
 
 impl Ops {
@@ -124,9 +136,15 @@ async fn metrics(State(ops): State<Ops>, headers: HeaderMap) -> Response {
     let groups: Vec<_> = ops.engine.groups().iter().map(|group| Told::of(group)).collect();
     let queues = ops.depths().await.ok();
     let (store, process) = (ops.engine.store_measured(), Process::read());
-    let now = ops.clock.now();
-    let metrics =
-        Metrics { groups: &groups, queues: queues.as_deref(), store: &store, process: &process, now };
+    let metrics = Metrics {
+        groups: &groups,
+        queues: queues.as_deref(),
+        store: &store,
+        process: &process,
+        lag: ops.lag.read(),
+        listeners: &ops.listeners,
+        now: ops.clock.now(),
+    };
     let wanted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match metrics.write() {
         Ok(text) if wanted.is_empty() || wanted.contains("openmetrics-text") || wanted.starts_with("*/*") => {

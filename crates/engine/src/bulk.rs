@@ -257,7 +257,7 @@ impl Bulk {
             let done = engine.commit(writes.into_iter().collect()).await;
             if done.is_ok() {
                 group.counts.accepted.fetch_add(accepted, Ordering::Relaxed);
-                group.measures.events(State::Scheduled, accepted);
+                group.measures.lines(accepted, refused);
             }
             drop(running);
             done

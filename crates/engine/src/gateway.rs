@@ -24,6 +24,11 @@ pub trait Gateway: Send + Sync + 'static {
     /// The instance, for events and logs.
     fn instance(&self) -> &InstanceId;
 
+    /// Its connections.
+    fn connections(&self) -> Connections {
+        Connections::default()
+    }
+
     /// Asks the carrier for a sign of life, in the way that the gateway's settings say. Bounded in time.
     ///
     /// # Errors
@@ -56,6 +61,31 @@ pub trait Gateway: Send + Sync + 'static {
     async fn amend(&self, _amendment: &Amendment) -> Verdict {
         let why = "the protocol has no way to change a message that the carrier has";
         Verdict::all(Delivery::Fail { answer: Answer::own(Code::UNSUPPORTED, why) })
+    }
+}
+
+/// Connections of one instance to its carrier.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// At work now, or being opened.
+    pub busy: u64,
+    /// Open without work; `None` where the protocol's client does not tell.
+    pub idle: Option<u64>,
+    /// Opened since the start.
+    pub opened: u64,
+    /// Attempts to open one that came to nothing.
+    pub failed: u64,
+}
+
+impl Connections {
+    /// Those of two instances together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            busy: self.busy + other.busy,
+            idle: self.idle.map_or(other.idle, |idle| Some(idle + other.idle.unwrap_or(0))),
+            opened: self.opened + other.opened,
+            failed: self.failed + other.failed,
+        }
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
 use mmsgw_domain::{GroupName, GroupSettings, Queue, QueueKind};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
-use crate::gateway::{Gateway, Scales};
+use crate::gateway::{Connections, Gateway, Scales};
 use crate::instance::InstanceIdentity;
 use crate::measure::{GroupMeasured, GroupMeasures};
 use crate::pace::{Breaker, Pacer};
@@ -26,6 +27,8 @@ pub struct Group {
     pub(crate) measures: GroupMeasures,
     pub(crate) waiting: AtomicU64,
     pub(crate) scales: OnceLock<Box<dyn Scales>>,
+    /// The instances of this process; one that is gone counts no more.
+    gateways: Mutex<Vec<Weak<dyn Gateway>>>,
 }
 
 /// What a group did since the process started.
@@ -71,6 +74,7 @@ impl Group {
             measures: GroupMeasures::default(),
             waiting: AtomicU64::new(0),
             scales: OnceLock::new(),
+            gateways: Mutex::default(),
             settings,
         }
     }
@@ -97,6 +101,14 @@ impl Group {
     /// What it did so far, in more detail.
     pub fn measured(&self) -> GroupMeasured {
         self.measures.read()
+    }
+
+    /// Connections of its instances in this process to the carrier.
+    pub fn connections(&self) -> Connections {
+        let mut gateways = self.gateways.lock();
+        gateways.retain(|gateway| gateway.strong_count() > 0);
+        let alive = gateways.iter().filter_map(Weak::upgrade);
+        alive.map(|gateway| gateway.connections()).fold(Connections::default(), Connections::and)
     }
 
     /// One of its queues.
@@ -158,6 +170,7 @@ impl Engine {
         stop: &CancellationToken,
         tasks: &TaskTracker,
     ) {
+        group.gateways.lock().push(Arc::downgrade(gateway));
         let instance = self.enrol(identity, Some(group));
         tasks.spawn(self.clone().announce(Arc::clone(&instance), stop.clone()));
         if let Some(every) = group.settings.heartbeat_interval {

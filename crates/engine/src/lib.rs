@@ -58,15 +58,16 @@ pub use engine::{Engine, EngineParts, EngineSettings};
 pub use find::{Find, Found};
 pub use fit::Unfit;
 pub use gateway::{
-    Amendment, AmendmentKind, Answer, Call, CallSubject, CallVerdict, Delivery, FetchError, Fetcher, Gateway,
-    InboundContent, InboundMessage, InboundPart, Incoming, Notifier, Outbound, OutboundAnswer,
-    OutboundReport, Outcome, Scales, Unreadable, Verdict,
+    Amendment, AmendmentKind, Answer, Call, CallSubject, CallVerdict, Connections, Delivery, FetchError,
+    Fetcher, Gateway, InboundContent, InboundMessage, InboundPart, Incoming, Notifier, Outbound,
+    OutboundAnswer, OutboundReport, Outcome, Scales, Unreadable, Verdict,
 };
 pub use group::{Group, GroupCounts};
 pub use idempotency::{Claim, Claimed, Made, Repeatable};
 pub use instance::{InstanceIdentity, MissedHeartbeats};
-pub use measure::{Distribution, GroupMeasured, Stage, StoreMeasured};
+pub use measure::{GroupMeasured, Stage, StoreMeasured};
 pub use mmsgw_store::{Announced, DeadJob, QueueStatus};
+pub use mmsgw_store::{Distribution, Histogram, RoundsMeasured, SHORT};
 pub use news::Happening;
 pub use notify::without_secrets;
 pub use refusal::{Field, Refusal};

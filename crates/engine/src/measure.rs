@@ -5,58 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use mmsgw_domain::{Code, State};
+use mmsgw_store::{Distribution, FEW, Histogram, RoundsMeasured, SHORT};
 use parking_lot::Mutex;
-
-/// How some values are distributed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Distribution {
-    /// Upper bounds of the buckets, ascending; values beyond the last count in one more bucket.
-    pub bounds: &'static [f64],
-    /// Values in each bucket, one more than there are bounds.
-    pub counts: Vec<u64>,
-    /// Sum of all values.
-    pub sum: f64,
-}
-
-/// Collects a [`Distribution`].
-pub(crate) struct Histogram {
-    bounds: &'static [f64],
-    counts: Box<[AtomicU64]>,
-    /// In millionths, so that it can be added to without a lock.
-    sum: AtomicU64,
-}
-
-impl Histogram {
-    pub(crate) fn new(bounds: &'static [f64]) -> Self {
-        Self {
-            bounds,
-            counts: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum: AtomicU64::new(0),
-        }
-    }
-
-    pub(crate) fn time(&self, span: Duration) {
-        self.note(span.as_secs_f64(), u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    pub(crate) fn count(&self, things: usize) {
-        let things = u32::try_from(things).unwrap_or(u32::MAX);
-        self.note(f64::from(things), u64::from(things) * MILLION);
-    }
-
-    fn note(&self, value: f64, millionths: u64) {
-        let bucket = self.bounds.partition_point(|bound| *bound < value);
-        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum.fetch_add(millionths, Ordering::Relaxed);
-    }
-
-    pub(crate) fn read(&self) -> Distribution {
-        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-        #[expect(clippy::cast_precision_loss, reason = "a sum for people and their plots")]
-        let sum = self.sum.load(Ordering::Relaxed) as f64 / 1e6;
-        Distribution { bounds: self.bounds, counts, sum }
-    }
-}
 
 /// A stage that a message reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +49,8 @@ pub(crate) struct GroupMeasures {
     callbacks: Mutex<BTreeMap<&'static str, u64>>,
     stages: [Histogram; Stage::ALL.len()],
     exchange: Histogram,
+    lines_accepted: AtomicU64,
+    lines_refused: AtomicU64,
 }
 
 /// The same at one moment.
@@ -114,6 +66,10 @@ pub struct GroupMeasured {
     pub stages: Vec<(Stage, Distribution)>,
     /// Seconds that the carrier took for a hand-over.
     pub exchange: Distribution,
+    /// Lines of batches that became messages.
+    pub lines_accepted: u64,
+    /// Lines of batches that were refused.
+    pub lines_refused: u64,
 }
 
 impl Default for GroupMeasures {
@@ -124,6 +80,8 @@ impl Default for GroupMeasures {
             callbacks: Mutex::default(),
             stages: std::array::from_fn(|_| Histogram::new(&LONG)),
             exchange: Histogram::new(&SHORT),
+            lines_accepted: AtomicU64::new(0),
+            lines_refused: AtomicU64::new(0),
         }
     }
 }
@@ -152,6 +110,13 @@ impl GroupMeasures {
         *self.callbacks.lock().entry(outcome).or_default() += 1;
     }
 
+    /// A chunk of a batch: lines that became messages, and lines that were refused.
+    pub(crate) fn lines(&self, accepted: u64, refused: u64) {
+        self.events(State::Scheduled, accepted);
+        self.lines_accepted.fetch_add(accepted, Ordering::Relaxed);
+        self.lines_refused.fetch_add(refused, Ordering::Relaxed);
+    }
+
     pub(crate) fn exchange(&self, took: Duration) {
         self.exchange.time(took);
     }
@@ -164,6 +129,8 @@ impl GroupMeasures {
             callbacks: self.callbacks.lock().iter().map(|(outcome, n)| (*outcome, *n)).collect(),
             stages: Stage::ALL.into_iter().map(|stage| (stage, self.stages[stage as usize].read())).collect(),
             exchange: self.exchange.read(),
+            lines_accepted: self.lines_accepted.load(Ordering::Relaxed),
+            lines_refused: self.lines_refused.load(Ordering::Relaxed),
         }
     }
 }
@@ -184,6 +151,8 @@ pub struct StoreMeasured {
     pub commit: Distribution,
     /// Changes in a commit.
     pub writes: Distribution,
+    /// How the store made commits durable together, where it does so.
+    pub rounds: Option<RoundsMeasured>,
 }
 
 impl Default for StoreMeasures {
@@ -193,33 +162,19 @@ impl Default for StoreMeasures {
 }
 
 impl StoreMeasures {
-    pub(crate) fn read(&self) -> StoreMeasured {
+    pub(crate) fn read(&self, rounds: Option<RoundsMeasured>) -> StoreMeasured {
         let failed = self.failed.load(Ordering::Relaxed);
-        StoreMeasured { failed, commit: self.commit.read(), writes: self.writes.read() }
+        StoreMeasured { failed, commit: self.commit.read(), writes: self.writes.read(), rounds }
     }
 }
 
-const MILLION: u64 = 1_000_000;
-/// Seconds, for what takes moments.
-const SHORT: [f64; 13] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 /// Seconds, for what may take days.
 const LONG: [f64; 14] =
     [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 43_200.0, 259_200.0];
-/// Things in one go.
-const FEW: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1_024.0];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_counts_in_the_first_bucket_that_holds_it() {
-        let histogram = Histogram::new(&FEW);
-        [1, 2, 3, 4, 5, 2_000].into_iter().for_each(|things| histogram.count(things));
-        let read = histogram.read();
-        assert_eq!(read.counts, [1, 1, 2, 1, 0, 0, 0, 0, 1]);
-        assert!((read.sum - 2_015.0).abs() < 1e-9);
-    }
 
     #[test]
     fn a_group_remembers_by_state_code_and_outcome() {

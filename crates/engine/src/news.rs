@@ -49,7 +49,7 @@ impl Engine {
 
     /// How the store did since the process started.
     pub fn store_measured(&self) -> StoreMeasured {
-        self.store_measures.read()
+        self.store_measures.read(self.store.rounds())
     }
 
     /// Hands a batch to the store, and measures how that goes.

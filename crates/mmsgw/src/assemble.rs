@@ -11,11 +11,11 @@ use mmsgw_domain::{Clock, InstanceId};
 use mmsgw_edge_callout::{Callout, Fetch};
 use mmsgw_edge_mm4::{Mm4Gateway, Mm4Scales, Mm4Settings, Routes, SmtpReceiver, watch_spool};
 use mmsgw_edge_mm7::{Mm7Gateway, Mm7Scales};
-use mmsgw_edge_ops::OpsParts;
+use mmsgw_edge_ops::{NamedListener, OpsParts};
 use mmsgw_engine::config::Protocol;
 use mmsgw_engine::{Engine, EngineParts, EngineSettings, Gateway, Group, InstanceIdentity};
 use mmsgw_net::tls::Alpn;
-use mmsgw_net::{Drain, ServerTls, bind, serve_http};
+use mmsgw_net::{Drain, Listener, ServerTls, bind, serve_http};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -107,7 +107,7 @@ pub(crate) async fn start(
     let links = links(&settings);
     let engine = make_engine(&settings, &clock, &storage, &links)?;
     let workers = Workers { stop: CancellationToken::new(), tasks: TaskTracker::new() };
-    let mut doors = Doors { engine: engine.clone(), listeners: Drain::new(), sockets };
+    let mut doors = Doors { engine: engine.clone(), listeners: Drain::new(), sockets, counted: Vec::new() };
     let crew = Crew { engine: &engine, roles: &roles, workers: &workers };
     for gateway in &settings.gateways {
         crew.man(gateway)?;
@@ -123,9 +123,11 @@ pub(crate) async fn start(
         links: links.clone(),
         controls: Arc::new(log),
         drain: doors.listeners.child(),
+        listeners: Vec::new(),
     };
-    let ops = doors.open_ops(&settings, office)?;
     let api = if roles.include(Role::Api) { Some(doors.open_api(&settings, links)?) } else { None };
+    // The last one: it tells of all.
+    let ops = doors.open_ops(&settings, office)?;
     doors.sockets.all_served()?;
     let over = CancellationToken::new();
     let records = records::start(settings.records.clone(), &engine, over.clone())?;
@@ -271,9 +273,17 @@ struct Doors {
     engine: Engine,
     listeners: Drain,
     sockets: Sockets,
+    /// What was opened so far, for metrics.
+    counted: Vec<NamedListener>,
 }
 
 impl Doors {
+    fn open(&mut self, door: Door, address: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
+        let (listener, address) = self.sockets.open(door, address)?;
+        self.counted.push((door.name().to_owned(), listener.counts()));
+        Ok((listener, address))
+    }
+
     fn open_smtp(&mut self, settings: &Settings) -> anyhow::Result<Option<SocketAddr>> {
         if !settings.speaks(Protocol::Mm4) {
             return Ok(None);
@@ -286,7 +296,7 @@ impl Doors {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("mm4rx: {}", faults.join("; "))
         })?;
-        let receiver = self.sockets.open(Door::Mm4rx, settings.mm4rx.listen).context("mm4rx.listen")?;
+        let receiver = self.open(Door::Mm4rx, settings.mm4rx.listen).context("mm4rx.listen")?;
         let receiver = SmtpReceiver::on(receiver, settings.mm4rx.clone()).context("mm4rx")?;
         let address = receiver.address();
         let routes = Arc::new(ArcSwap::from_pointee(routes));
@@ -303,9 +313,9 @@ impl Doors {
         for wanted in carrier_http::listeners(settings) {
             let tls = wanted.tls.map(|tls| ServerTls::load(tls, Alpn::Http)).transpose();
             let tls = tls.with_context(|| format!("{}: tls", wanted.name()))?;
-            let opened_here = match wanted.owners {
-                Some(_) => bind(wanted.listen).map_err(anyhow::Error::from),
-                None => self.sockets.open(Door::Mm7rx, wanted.listen),
+            let opened_here = match &wanted.owners {
+                Some(owners) => self.open_own(owners, wanted.listen),
+                None => self.open(Door::Mm7rx, wanted.listen),
             };
             let (listener, address) = opened_here.with_context(|| wanted.name())?;
             let router = mmsgw_edge_mm7::router(self.engine.clone(), wanted.receivers()?);
@@ -316,11 +326,20 @@ impl Doors {
         Ok(opened)
     }
 
+    /// A listener that gateway files ask for, `owners` by name.
+    fn open_own(&mut self, owners: &str, address: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
+        let (socket, address) = bind(address)?;
+        let listener = Listener::from(socket);
+        self.counted.push((format!("{}/{owners}", Door::Mm7rx.name()), listener.counts()));
+        Ok((listener, address))
+    }
+
     fn open_ops(&mut self, settings: &Settings, parts: OpsParts) -> anyhow::Result<Option<SocketAddr>> {
         if settings.without_ops {
             return Ok(None);
         }
-        let (listener, address) = self.sockets.open(Door::Ops, settings.ops.listen).context("ops.listen")?;
+        let (listener, address) = self.open(Door::Ops, settings.ops.listen).context("ops.listen")?;
+        let parts = OpsParts { listeners: self.counted.clone(), ..parts };
         let section = settings.ops.clone();
         self.listeners.spawn(async move { mmsgw_edge_ops::serve(listener, parts, &section).await });
         Ok(Some(address))
@@ -333,7 +352,7 @@ impl Doors {
             router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), carriers.receivers()?));
         }
         settings.api.check()?;
-        let listener = self.sockets.open(Door::Api, settings.api.listen).context("api.listen")?;
+        let listener = self.open(Door::Api, settings.api.listen).context("api.listen")?;
         let serving = mmsgw_edge_api::serve_on(listener, router, &settings.api, &self.listeners);
         Ok(serving.context("api")?.address)
     }

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
-use mmsgw_net::{adopt, bind};
+use mmsgw_net::{Listener, adopt, bind};
 use sd_notify::NotifyState;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
@@ -30,7 +29,7 @@ pub(crate) enum Door {
 impl Door {
     const ALL: [Self; 4] = [Self::Api, Self::Ops, Self::Mm4rx, Self::Mm7rx];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Api => "api",
             Self::Ops => "ops",
@@ -95,16 +94,13 @@ impl Sockets {
     ///
     /// # Errors
     /// What cannot be listened on.
-    pub(crate) fn open(
-        &mut self,
-        door: Door,
-        address: SocketAddr,
-    ) -> anyhow::Result<(TcpListener, SocketAddr)> {
-        match self.0.iter().position(|(other, _)| *other == door) {
+    pub(crate) fn open(&mut self, door: Door, address: SocketAddr) -> anyhow::Result<(Listener, SocketAddr)> {
+        let (socket, address) = match self.0.iter().position(|(other, _)| *other == door) {
             Some(index) => adopt(self.0.swap_remove(index).1)
                 .with_context(|| format!("the socket `{}` of systemd", door.name())),
-            None => Ok(bind(address)?),
-        }
+            None => bind(address).map_err(anyhow::Error::from),
+        }?;
+        Ok((socket.into(), address))
     }
 
     /// Whether all were opened: one that nobody serves would keep its callers waiting for ever.

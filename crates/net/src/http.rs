@@ -4,15 +4,20 @@
 //! client is made per peer (carriers) or per purpose (callbacks of apps), never one for all. Which status means what
 //! is the edge's affair.
 
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::http::Method;
 use bytes::{Bytes, BytesMut};
-use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response};
+use tower::{Layer, Service};
 use url::Url;
 
+use crate::count::DialCounts;
 use crate::guard::{AddressGuard, GuardError};
 use crate::tls::{Alpn, ClientTls, ClientTlsSettings, TlsError};
 
@@ -51,6 +56,7 @@ impl Default for HttpSettings {
 pub struct HttpClient {
     client: reqwest::Client,
     guard: Option<AddressGuard>,
+    dials: Arc<DialCounts>,
 }
 
 impl HttpClient {
@@ -60,7 +66,9 @@ impl HttpClient {
     /// [`ClientError`] when the TLS files cannot be used.
     pub fn new(settings: &HttpSettings) -> Result<Self, ClientError> {
         let tls = ClientTls::load(&settings.tls, Alpn::Http1)?;
+        let dials = Arc::<DialCounts>::default();
         let mut builder = reqwest::Client::builder()
+            .connector_layer(Counting(Arc::clone(&dials)))
             .tls_backend_preconfigured(tls.config().clone())
             .http1_only()
             // Some old servers look for header names as RFC 2616 spelled them.
@@ -79,7 +87,13 @@ impl HttpClient {
         if let Some(guard) = &settings.guard {
             builder = builder.dns_resolver(guard.clone());
         }
-        Ok(Self { client: builder.build()?, guard: settings.guard.clone() })
+        Ok(Self { client: builder.build()?, guard: settings.guard.clone(), dials })
+    }
+
+    /// The connections that it and its clones opened.
+    #[must_use]
+    pub fn dials(&self) -> &DialCounts {
+        &self.dials
     }
 
     /// Begins a request. The guard judges the URL here, and the addresses of its name when it is sent: look for that
@@ -92,6 +106,42 @@ impl HttpClient {
             guard.check_url(&url)?;
         }
         Ok(self.client.request(method, url))
+    }
+}
+
+/// Counts how attempts to connect end.
+#[derive(Clone)]
+struct Counting(Arc<DialCounts>);
+
+impl<S> Layer<S> for Counting {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted { inner, dials: Arc::clone(&self.0) }
+    }
+}
+
+#[derive(Clone)]
+struct Counted<S> {
+    inner: S,
+    dials: Arc<DialCounts>,
+}
+
+impl<S, R> Service<R> for Counted<S>
+where
+    S: Service<R, Future: Send + 'static>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let (dial, dials) = (self.inner.call(request), Arc::clone(&self.dials));
+        Box::pin(dial.inspect(move |end| dials.count(end.is_ok())))
     }
 }
 
@@ -221,8 +271,10 @@ mod tests {
     async fn redirects_are_shown_not_followed() {
         let (address, mut heads) =
             peer(b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n").await;
-        let answer = fetch(&client(|_| ()), address).await.unwrap();
+        let client = client(|_| ());
+        let answer = fetch(&client, address).await.unwrap();
         assert_eq!(answer.status(), 302);
+        assert_eq!((client.dials().opened(), client.dials().failed()), (1, 0));
         let head = heads.recv().await.unwrap();
         assert!(head.contains(concat!("User-Agent: mmsgw/", env!("CARGO_PKG_VERSION"))), "{head}");
         assert!(heads.try_recv().is_err(), "the redirect was followed");
@@ -287,8 +339,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let error = fetch(&client(|_| ()), address).await.unwrap_err();
+        let client = client(|_| ());
+        let error = fetch(&client, address).await.unwrap_err();
         assert!(error.is_connect());
+        assert_eq!((client.dials().opened(), client.dials().failed()), (0, 1));
         assert_eq!(GuardError::in_chain(&error), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Sockets with manners: everything between a protocol edge and the operating system's network.
 //!
+//! * [`count`]: connections counted, for metrics.
 //! * [`tls`]: certificates and keys from files, for both directions, reloadable on the server side.
 //! * [`listen`]: binding, and accepting TCP connections up to a limit.
 //! * [`serve`]: HTTP/1.1 and HTTP/2 on such a listener, with time limits for every phase of a connection.
@@ -12,6 +13,7 @@
 //! failed connection means: it says what happened, the edges judge.
 
 pub mod connect;
+pub mod count;
 pub mod drain;
 pub mod guard;
 pub mod http;
@@ -24,10 +26,11 @@ pub mod tls;
 mod test_pki;
 
 pub use connect::{ConnectError, MaybeTls, UpgradeError, connect_tcp};
+pub use count::{DialCounts, ListenerCounts};
 pub use drain::Drain;
 pub use guard::{AddressClass, AddressGuard, GuardError};
 pub use http::{BodyError, ClientError, HttpClient, HttpSettings, USER_AGENT, read_limited, streamed};
-pub use listen::{BindError, Permit, accept_tcp, adopt, bind};
+pub use listen::{BindError, Listener, Permit, accept_tcp, adopt, bind};
 pub use serve::{HttpLimits, Peer, serve_http};
 pub use tls::{
     Alpn, ClientCertificate, ClientTls, ClientTlsSettings, HandshakeError, ServerTls, ServerTlsSettings,

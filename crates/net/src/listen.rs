@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connect::set_options;
+use crate::count::ListenerCounts;
 use crate::drain::Drain;
 
 /// Binds with `SO_REUSEADDR`, so that a restart need not wait for old connections to fade. Returns the address really
@@ -53,10 +54,45 @@ pub struct BindError {
     pub source: io::Error,
 }
 
+/// A listening socket, and the count of its connections.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    counts: Arc<ListenerCounts>,
+}
+
+impl Listener {
+    /// What is counted; goes on being so while the listener is served.
+    #[must_use]
+    pub fn counts(&self) -> Arc<ListenerCounts> {
+        Arc::clone(&self.counts)
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(socket: TcpListener) -> Self {
+        Self { socket, counts: Arc::default() }
+    }
+}
+
 /// The right to hold one of a listener's connections; dropping it lets the next one in.
 #[derive(Debug)]
 pub struct Permit {
+    counts: Arc<ListenerCounts>,
     _held: OwnedSemaphorePermit,
+}
+
+impl Permit {
+    /// Notes that its connection is not served.
+    pub fn refuse(&self) {
+        self.counts.refuse();
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.counts.close();
+    }
 }
 
 /// Accepts connections until the drain begins, running `handler` for each as a task of the drain.
@@ -64,17 +100,22 @@ pub struct Permit {
 /// At most `max_connections` permits (at least one) are out at a time; the handler holds its permit as long as the
 /// connection lives. Streams arrive with `TCP_NODELAY` and keep-alive set. The listening socket closes as soon as
 /// the drain begins; tasks that run go on.
-pub async fn accept_tcp<H, F>(listener: TcpListener, max_connections: usize, drain: Drain, handler: H)
+pub async fn accept_tcp<H, F>(listener: impl Into<Listener>, max_connections: usize, drain: Drain, handler: H)
 where
     H: Fn(TcpStream, SocketAddr, Permit) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
+    let Listener { socket, counts } = listener.into();
     let slots = Arc::new(Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS)));
     loop {
         let next = async {
-            let permit = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
-            let (stream, address) = accept_one(&listener).await;
-            (stream, address, Permit { _held: permit })
+            if slots.available_permits() == 0 {
+                counts.fill();
+            }
+            let held = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
+            let (stream, address) = accept_one(&socket).await;
+            counts.accept();
+            (stream, address, Permit { counts: Arc::clone(&counts), _held: held })
         };
         let (stream, address, permit) = tokio::select! {
             biased;
@@ -152,6 +193,8 @@ mod tests {
     #[tokio::test]
     async fn connections_beyond_the_limit_wait_for_their_turn() {
         let (listener, address) = local();
+        let listener = Listener::from(listener);
+        let counts = listener.counts();
         let drain = Drain::new();
         let accepting = drain.spawn(accept_tcp(listener, 1, drain.clone(), greet));
         let mut octet = [0; 1];
@@ -160,11 +203,13 @@ mod tests {
         let mut second = TcpStream::connect(address).await.unwrap();
         let early = tokio::time::timeout(Duration::from_millis(100), second.read_exact(&mut octet)).await;
         assert!(early.is_err(), "served beyond the limit");
+        assert_eq!((counts.accepted(), counts.open(), counts.full(), counts.refused()), (1, 1, 1, 0));
         drop(first);
         second.read_exact(&mut octet).await.unwrap();
         drop(second);
         assert!(drain.drain(Duration::from_secs(20)).await);
         assert_eq!(accepting.await.unwrap(), Some(()));
+        assert_eq!((counts.accepted(), counts.open()), (2, 0));
         assert!(TcpStream::connect(address).await.is_err(), "the listening socket is still open");
     }
 }

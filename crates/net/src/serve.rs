@@ -20,12 +20,12 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tower::{Service, ServiceExt};
 
 use crate::connect::MaybeTls;
 use crate::drain::Drain;
-use crate::listen::{Permit, accept_tcp};
+use crate::listen::{Listener, Permit, accept_tcp};
 use crate::pulse::{Alarm, Phase, PhaseLimits, Pulse, Pulsed};
 use crate::tls::ServerTls;
 
@@ -86,7 +86,7 @@ impl Peer {
 ///
 /// The service is cloned for each request and may be an `axum::Router`.
 pub async fn serve_http<S, B>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     tls: Option<Arc<ServerTls>>,
     limits: HttpLimits,
     drain: Drain,
@@ -119,12 +119,15 @@ where
     S::Error: Into<Box<dyn Error + Send + Sync>> + Send,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + 'static,
 {
-    async fn connection(self: Arc<Self>, tcp: TcpStream, address: SocketAddr, _permit: Permit) {
+    async fn connection(self: Arc<Self>, tcp: TcpStream, address: SocketAddr, permit: Permit) {
         let stream = match &self.tls {
             None => MaybeTls::Plain(tcp),
             Some(tls) => match tls.accept(tcp, self.limits.tls_handshake_timeout).await {
                 Ok(stream) => stream,
-                Err(error) => return tracing::debug!(peer = %address, %error, "no TLS"),
+                Err(error) => {
+                    permit.refuse();
+                    return tracing::debug!(peer = %address, %error, "no TLS");
+                }
             },
         };
         let peer = Peer { address, certificate: stream.peer_certificate() };

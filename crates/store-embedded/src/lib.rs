@@ -35,7 +35,7 @@ use mmsgw_domain::{
 };
 use mmsgw_store::{
     Batch, DeadJob, Lease, LeaseRequest, Leased, LeasedJob, QueueSignals, QueueStatus, Record, RecordKey,
-    Reference, Scan, Scanned, Store, StoreError, Swept, TallyKey,
+    Reference, RoundsMeasured, Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, params};
@@ -318,6 +318,10 @@ impl Store for EmbeddedStore {
 
     async fn sweep(&self, max: usize) -> Result<Swept, StoreError> {
         self.ask(|reply| Request::Sweep(max, reply)).await
+    }
+
+    fn rounds(&self) -> Option<RoundsMeasured> {
+        Some(self.stats.rounds())
     }
 }
 

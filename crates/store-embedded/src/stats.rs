@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use mmsgw_store::{Rounds, RoundsMeasured};
+
 /// What the writer thread did since the store was opened.
 #[derive(Debug, Default)]
 pub struct EmbeddedStats {
@@ -12,6 +14,7 @@ pub struct EmbeddedStats {
     largest: AtomicU64,
     nanos: AtomicU64,
     last_failed: AtomicBool,
+    rounds: Rounds,
 }
 
 impl EmbeddedStats {
@@ -40,12 +43,18 @@ impl EmbeddedStats {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
 
+    /// How transactions were shared, and how long they took.
+    pub fn rounds(&self) -> RoundsMeasured {
+        self.rounds.read()
+    }
+
     /// True where the latest transaction failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.last_failed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn count(&self, batches: usize, took: Duration, done: bool) {
+        self.rounds.count(batches, took);
         let batches = u64::try_from(batches).unwrap_or(u64::MAX);
         if done { &self.commits } else { &self.failed }.fetch_add(1, Ordering::Relaxed);
         self.batches.fetch_add(batches, Ordering::Relaxed);

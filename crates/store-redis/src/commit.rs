@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mmsgw_store::StoreError;
+use mmsgw_store::{Rounds, RoundsMeasured, StoreError};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -28,6 +28,7 @@ pub(crate) struct Committer {
     rings: String,
     /// Whether the library may repeat a call by itself, so that a batch must always be looked for first.
     look_first: bool,
+    rounds: Arc<Rounds>,
 }
 
 struct Pending {
@@ -44,8 +45,13 @@ impl Committer {
         rings: String,
         look_first: bool,
     ) -> Self {
-        let (confirmation, lanes) = (confirmation.map(Arc::new), Mutex::default());
-        Self { asks, changes, confirmation, lanes, max_round, rings, look_first }
+        let (confirmation, lanes, rounds) = (confirmation.map(Arc::new), Mutex::default(), Arc::default());
+        Self { asks, changes, confirmation, lanes, max_round, rings, look_first, rounds }
+    }
+
+    /// How calls went together, and how long they took.
+    pub(crate) fn rounds(&self) -> RoundsMeasured {
+        self.rounds.read()
     }
 
     /// The first check of a part that fails, by its place in the whole batch.
@@ -105,32 +111,42 @@ impl Committer {
             return lane.clone();
         }
         let (lane, pending) = mpsc::channel(self.max_round);
-        let (link, confirmation) = (Arc::clone(&self.changes), self.confirmation.clone());
-        tokio::spawn(serve(link, confirmation, format!("{place}:done"), pending, self.max_round));
+        let route = Route {
+            link: Arc::clone(&self.changes),
+            confirmation: self.confirmation.clone(),
+            key: format!("{place}:done"),
+            rounds: Arc::clone(&self.rounds),
+        };
+        tokio::spawn(route.serve(pending, self.max_round));
         lanes.insert(place.to_owned(), lane.clone());
         lane
     }
 }
 
-/// Sends what waits, round by round.
-async fn serve(
+/// The way to one place.
+struct Route {
     link: Arc<Link>,
     confirmation: Option<Arc<Confirmation>>,
     key: String,
-    mut pending: mpsc::Receiver<Pending>,
-    max_round: usize,
-) {
-    let mut waiting = Vec::with_capacity(max_round);
-    while pending.recv_many(&mut waiting, max_round).await > 0 {
-        let now = Instant::now();
-        // Who waited until its time was over has been told so.
-        waiting.retain(|pending| pending.deadline > now);
-        let Some(deadline) = waiting.iter().map(|pending| pending.deadline).max() else { continue };
-        let (calls, replies): (Vec<_>, Vec<_>) = waiting.drain(..).map(|p| (p.call, p.reply)).unzip();
-        let answers = link.ask_all(&key, calls, confirmation.as_deref(), deadline).await;
-        for (reply, answer) in replies.into_iter().zip(answers) {
-            // Nobody waits for it any more where this fails.
-            let _ = reply.send(answer);
+    rounds: Arc<Rounds>,
+}
+
+impl Route {
+    /// Sends what waits, round by round.
+    async fn serve(self, mut pending: mpsc::Receiver<Pending>, max_round: usize) {
+        let mut waiting = Vec::with_capacity(max_round);
+        while pending.recv_many(&mut waiting, max_round).await > 0 {
+            let now = Instant::now();
+            // Who waited until its time was over has been told so.
+            waiting.retain(|pending| pending.deadline > now);
+            let Some(deadline) = waiting.iter().map(|pending| pending.deadline).max() else { continue };
+            let (calls, replies): (Vec<_>, Vec<_>) = waiting.drain(..).map(|p| (p.call, p.reply)).unzip();
+            let answers = self.link.ask_all(&self.key, calls, self.confirmation.as_deref(), deadline).await;
+            self.rounds.count(replies.len(), now.elapsed());
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                // Nobody waits for it any more where this fails.
+                let _ = reply.send(answer);
+            }
         }
     }
 }

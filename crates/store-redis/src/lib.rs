@@ -41,7 +41,7 @@ use mmsgw_domain::{
 };
 use mmsgw_store::{
     Batch, DeadJob, Lease, LeaseRequest, Leased, QueueSignals, QueueStatus, Record, RecordKey, Reference,
-    Scan, Scanned, Store, StoreError, Swept, TallyKey,
+    RoundsMeasured, Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -417,6 +417,11 @@ impl Store for RedisStore {
             self.pay_debts(&groups).await?;
         }
         Ok(swept)
+    }
+
+    fn rounds(&self) -> Option<RoundsMeasured> {
+        let messages = self.messages.committer.rounds();
+        Some(if self.is_split() { messages.and(&self.queues.committer.rounds()) } else { messages })
     }
 }
 

@@ -28,6 +28,7 @@ mod blob_fs;
 pub mod conformance;
 mod error;
 mod lease;
+mod measure;
 mod memory;
 mod pause;
 pub mod precondition;
@@ -50,6 +51,7 @@ pub use blob_fs::DirectoryBlobs;
 pub use conformance::ManualClock;
 pub use error::StoreError;
 pub use lease::{DeadJob, Lane, Lease, LeaseRequest, Leased, LeasedJob};
+pub use measure::{Distribution, FEW, Histogram, Rounds, RoundsMeasured, SHORT};
 pub use memory::MemoryStore;
 pub use pause::Pause;
 pub use record::{Record, RecordKey, RecordKind, TallyKey};
@@ -131,6 +133,11 @@ pub trait Store: Send + Sync + 'static {
     /// Removes up to `max` records of each kind whose time is over. Call again while
     /// [`Swept::records`] is not zero.
     async fn sweep(&self, max: usize) -> Result<Swept, StoreError>;
+
+    /// How batches shared commits since this process opened the store; `None` where each is on its own.
+    fn rounds(&self) -> Option<RoundsMeasured> {
+        None
+    }
 }
 
 /// What a queue holds.

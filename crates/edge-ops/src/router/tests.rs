@@ -62,6 +62,7 @@ impl Rig {
             links: Links::at(""),
             controls: Arc::new(Levels::default()),
             drain: Drain::new(),
+            listeners: Vec::new(),
         }
     }
 
