@@ -1,8 +1,10 @@
-//! Metrics, read by Prometheus' own reader for Python, which is strict.
+//! Metrics, read by Prometheus' own reader for Python, which is strict, and judged by its promtool.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 
 use crate::rig::{World, wait_until};
 
@@ -41,6 +43,26 @@ async fn read(world: &World) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// What promtool says of the plain form, names and units included; empty where it finds no fault.
+async fn judged(world: &World) -> String {
+    let url = format!("http://{}/metrics", world.gateway.awaited("health and metrics"));
+    let request = reqwest::Client::new().get(&url).header("accept", "text/plain");
+    let text = request.send().await.unwrap().text().await.unwrap();
+    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/prometheus/promtool");
+    let mut command = tokio::process::Command::new(&tool);
+    command.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = command
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|e| panic!("{}: {e}; scripts/test", tool.display()));
+    running.stdin.take().unwrap().write_all(text.as_bytes()).await.unwrap();
+    let output = running.wait_with_output().await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(output.status.success(), said.is_empty(), "{said}");
+    said
+}
+
 fn value(families: &Value, sample: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let samples =
         families.as_array().unwrap().iter().flat_map(|family| family["samples"].as_array().unwrap());
@@ -66,6 +88,7 @@ async fn a_strict_reader_takes_the_metrics_and_finds_what_happened_in_them() {
         enough.then_some(told)
     })
     .await;
+    assert_eq!(judged(&world).await, "");
     assert!(
         told["types"][0].as_str().unwrap().starts_with("application/openmetrics-text"),
         "{}",
@@ -86,8 +109,21 @@ async fn a_strict_reader_takes_the_metrics_and_finds_what_happened_in_them() {
             assert!(of("mmsgw_carrier_exchange_seconds_sum", &[group]) > 0.0);
             let sent = of("mmsgw_verdicts_total", &[group, ("outcome", "sent"), ("code", "200")]);
             assert!((sent - 1.0).abs() < 0.1, "{sent}");
+            assert!(of("mmsgw_carrier_connections_opened_total", &[group]) > 0.0);
+            assert!(of("mmsgw_carrier_connections_failed_total", &[group]).abs() < 0.1);
+            assert!(of("mmsgw_carrier_connections", &[group, ("state", "busy")]).abs() < 0.1);
         }
         assert!(of("mmsgw_store_commit_seconds_count", &[]) > 10.0);
+        let commits = of("mmsgw_store_round_commits_sum", &[]);
+        assert!(commits > 10.0 && commits >= of("mmsgw_store_round_seconds_count", &[]), "{commits}");
+        assert!(of("mmsgw_carrier_connections", &[("gateway_group", "mm4"), ("state", "idle")]) > 0.0);
+        for listener in ["api", "ops", "mm4rx", "mm7rx"] {
+            let listener = ("listener", listener);
+            assert!(of("mmsgw_listener_connections_accepted_total", &[listener]) > 0.0, "{listener:?}");
+            assert!(of("mmsgw_listener_connections", &[listener]) >= 0.0);
+            assert!(of("mmsgw_listener_full_total", &[listener]).abs() < 0.1);
+        }
+        assert!(of("mmsgw_runtime_lag_seconds_count", &[]) > 0.0);
         assert!(of("process_resident_memory_bytes", &[]) > 1e6 && of("process_open_fds", &[]) > 5.0);
         assert!((of("mmsgw_build_info", &[]) - 1.0).abs() < 0.1);
         for family in told[form].as_array().unwrap() {

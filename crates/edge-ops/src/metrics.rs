@@ -107,7 +107,7 @@ impl Metrics<'_> {
                 verdicts.get_or_create(&labels).inc_by(*count);
             }
             for (outcome, count) in &measured.callbacks {
-                callbacks.get_or_create(&with(&[("outcome", outcome)])).inc_by(*count);
+                callbacks.get_or_create(&with(&[("outcome", outcome.name())])).inc_by(*count);
             }
             for (outcome, count) in
                 [("accepted", measured.lines_accepted), ("refused", measured.lines_refused)]
@@ -273,7 +273,7 @@ mod tests {
     use mmsgw_domain::{Code, State};
     use std::sync::Arc;
 
-    use mmsgw_engine::{RoundsMeasured, Stage};
+    use mmsgw_engine::{CallbackOutcome, RoundsMeasured, Stage};
 
     use super::*;
 
@@ -289,7 +289,7 @@ mod tests {
         let measured = GroupMeasured {
             events: vec![(State::Sent, 2)],
             verdicts: vec![("failed", Code::REFUSED, 3)],
-            callbacks: vec![("taken", 4)],
+            callbacks: vec![(CallbackOutcome::Taken, 4)],
             stages: vec![(Stage::Delivered, distribution())],
             exchange: distribution(),
             lines_accepted: 6,

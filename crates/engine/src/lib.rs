@@ -65,7 +65,7 @@ pub use gateway::{
 pub use group::{Group, GroupCounts};
 pub use idempotency::{Claim, Claimed, Made, Repeatable};
 pub use instance::{InstanceIdentity, MissedHeartbeats};
-pub use measure::{GroupMeasured, Stage, StoreMeasured};
+pub use measure::{CallbackOutcome, GroupMeasured, Stage, StoreMeasured};
 pub use mmsgw_store::{Announced, DeadJob, QueueStatus};
 pub use mmsgw_store::{Distribution, Histogram, RoundsMeasured, SHORT};
 pub use news::Happening;

@@ -42,11 +42,39 @@ impl Stage {
     }
 }
 
+/// What became of a try to tell an application something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallbackOutcome {
+    /// The application took it.
+    Taken,
+    /// To be tried again.
+    PutOff,
+    /// Not to be tried any more.
+    GivenUp,
+    /// Not tried: the application has as many in hand as it may, or is left in peace for a while.
+    Busy,
+}
+
+impl CallbackOutcome {
+    /// All outcomes.
+    pub const ALL: [Self; 4] = [Self::Taken, Self::PutOff, Self::GivenUp, Self::Busy];
+
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::PutOff => "put_off",
+            Self::GivenUp => "given_up",
+            Self::Busy => "busy",
+        }
+    }
+}
+
 /// What a group did since the process started, in more detail than its counts.
 pub(crate) struct GroupMeasures {
     events: [AtomicU64; State::ALL.len()],
     verdicts: Mutex<BTreeMap<(&'static str, Code), u64>>,
-    callbacks: Mutex<BTreeMap<&'static str, u64>>,
+    callbacks: [AtomicU64; CallbackOutcome::ALL.len()],
     stages: [Histogram; Stage::ALL.len()],
     exchange: Histogram,
     lines_accepted: AtomicU64,
@@ -60,8 +88,8 @@ pub struct GroupMeasured {
     pub events: Vec<(State, u64)>,
     /// What became of hand-overs: `sent`, `deferred` or `failed`, with the canonical code.
     pub verdicts: Vec<(&'static str, Code, u64)>,
-    /// What became of callbacks: `taken`, `put_off`, `given_up` or `busy`.
-    pub callbacks: Vec<(&'static str, u64)>,
+    /// What became of callbacks.
+    pub callbacks: Vec<(CallbackOutcome, u64)>,
     /// Seconds from acceptance to each stage.
     pub stages: Vec<(Stage, Distribution)>,
     /// Seconds that the carrier took for a hand-over.
@@ -76,8 +104,9 @@ impl Default for GroupMeasures {
     fn default() -> Self {
         Self {
             events: std::array::from_fn(|_| AtomicU64::new(0)),
-            verdicts: Mutex::default(),
-            callbacks: Mutex::default(),
+            // So that the family is there before the first one.
+            verdicts: Mutex::new(BTreeMap::from([(("sent", Code::OK), 0)])),
+            callbacks: std::array::from_fn(|_| AtomicU64::new(0)),
             stages: std::array::from_fn(|_| Histogram::new(&LONG)),
             exchange: Histogram::new(&SHORT),
             lines_accepted: AtomicU64::new(0),
@@ -106,8 +135,8 @@ impl GroupMeasures {
         *self.verdicts.lock().entry((outcome, code)).or_default() += 1;
     }
 
-    pub(crate) fn callback(&self, outcome: &'static str) {
-        *self.callbacks.lock().entry(outcome).or_default() += 1;
+    pub(crate) fn callback(&self, outcome: CallbackOutcome) {
+        self.callbacks[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// A chunk of a batch: lines that became messages, and lines that were refused.
@@ -123,10 +152,11 @@ impl GroupMeasures {
 
     pub(crate) fn read(&self) -> GroupMeasured {
         let events = State::ALL.into_iter().zip(&self.events);
+        let read = |(outcome, count): (_, &AtomicU64)| (outcome, count.load(Ordering::Relaxed));
         GroupMeasured {
             events: events.map(|(state, count)| (state, count.load(Ordering::Relaxed))).collect(),
             verdicts: self.verdicts.lock().iter().map(|((outcome, code), n)| (*outcome, *code, *n)).collect(),
-            callbacks: self.callbacks.lock().iter().map(|(outcome, n)| (*outcome, *n)).collect(),
+            callbacks: CallbackOutcome::ALL.into_iter().zip(&self.callbacks).map(read).collect(),
             stages: Stage::ALL.into_iter().map(|stage| (stage, self.stages[stage as usize].read())).collect(),
             exchange: self.exchange.read(),
             lines_accepted: self.lines_accepted.load(Ordering::Relaxed),
@@ -183,12 +213,12 @@ mod tests {
         group.verdict("sent", Code::OK);
         group.verdict("sent", Code::OK);
         group.verdict("failed", Code::REFUSED);
-        group.callback("taken");
+        group.callback(CallbackOutcome::Taken);
         group.reached(Stage::Delivered, Duration::from_secs(3));
         let read = group.read();
         assert!(read.events.contains(&(State::Sent, 1)) && read.events.contains(&(State::Read, 0)));
         assert_eq!(read.verdicts, [("failed", Code::REFUSED, 1), ("sent", Code::OK, 2)]);
-        assert_eq!(read.callbacks, [("taken", 1)]);
+        assert_eq!(read.callbacks[0], (CallbackOutcome::Taken, 1));
         let (stage, delivered) = &read.stages[2];
         let bucket = delivered.bounds.iter().position(|bound| *bound >= 3.0).unwrap();
         assert_eq!((*stage, delivered.counts[bucket]), (Stage::Delivered, 1));

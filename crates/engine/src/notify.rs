@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::gateway::{Call, CallSubject, CallVerdict};
 use crate::group::{Group, count};
 use crate::inbound::Occasion;
+use crate::measure::CallbackOutcome;
 
 impl Engine {
     /// Posts one callback and settles its job by the answer.
@@ -79,7 +80,7 @@ impl Engine {
         let (reason, delay) = match verdict {
             CallVerdict::Done | CallVerdict::Answered { .. } => {
                 count(&group.counts.callbacks);
-                group.measures.callback("taken");
+                group.measures.callback(CallbackOutcome::Taken);
                 return Write::Finish(lease);
             }
             CallVerdict::Never { reason } => (reason, None),
@@ -87,7 +88,7 @@ impl Engine {
             CallVerdict::Busy { reason, pause } => {
                 let age = lease.job.created().until(self.now());
                 if age <= policy.span() + GRACE {
-                    group.measures.callback("busy");
+                    group.measures.callback(CallbackOutcome::Busy);
                     let due = self.now().after(jitter(pause, &lease));
                     return Write::Release { lease, due };
                 }
@@ -95,7 +96,8 @@ impl Engine {
             }
         };
         count(&group.counts.callbacks_failed);
-        group.measures.callback(if delay.is_some() { "put_off" } else { "given_up" });
+        let outcome = if delay.is_some() { CallbackOutcome::PutOff } else { CallbackOutcome::GivenUp };
+        group.measures.callback(outcome);
         let url = without_secrets(&callback.url);
         match delay {
             Some(delay) => {
