@@ -165,7 +165,7 @@ async fn the_configurations_of_contrib_are_fine() {
     assert_eq!(output.status.code(), Some(1), "an API for everybody, without a key");
 }
 
-/// The names of samples that a metrics page can have, by the types that it states.
+/// The names of samples that a metrics page can have, by the types that it states, and those of histograms as a whole.
 fn samples(page: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for line in page.lines() {
@@ -174,7 +174,7 @@ fn samples(page: &str) -> BTreeSet<String> {
         };
         let ends: &[&str] = match kind {
             "counter" => &["_total"],
-            "histogram" => &["_bucket", "_sum", "_count"],
+            "histogram" => &["", "_bucket", "_sum", "_count"],
             "info" => &["_info"],
             _ => &[""],
         };

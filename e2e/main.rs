@@ -42,4 +42,5 @@ mod spool;
 mod submitted;
 mod systemd;
 mod trace;
+mod traces;
 mod withdraw;

@@ -17,6 +17,8 @@ pub(crate) struct Callback {
     /// Last part of the path that it was posted to.
     pub(crate) door: String,
     pub(crate) webhook_id: String,
+    /// Empty where there was none.
+    pub(crate) traceparent: String,
     pub(crate) body: Value,
 }
 
@@ -104,9 +106,10 @@ async fn take(
     headers: HeaderMap,
     body: axum::body::Bytes,
 ) -> (StatusCode, String) {
-    let webhook_id = headers.get("webhook-id").map_or_else(String::new, |id| id.to_str().unwrap().to_owned());
+    let header = |name| headers.get(name).map_or_else(String::new, |v| v.to_str().unwrap().to_owned());
+    let (webhook_id, traceparent) = (header("webhook-id"), header("traceparent"));
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    shared.taken.lock().unwrap().push(Callback { door, webhook_id, body });
+    shared.taken.lock().unwrap().push(Callback { door, webhook_id, traceparent, body });
     let status = StatusCode::from_u16(shared.status.load(Ordering::SeqCst)).unwrap();
     let said = if status == StatusCode::OK { shared.body.lock().unwrap().clone() } else { String::new() };
     (status, said)

@@ -4,6 +4,7 @@
 mod api;
 mod application;
 mod browser;
+mod collector;
 pub(crate) mod crash;
 pub(crate) mod fleet;
 mod gateway;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 pub(crate) use api::{Api, codes, text};
 pub(crate) use application::Application;
 pub(crate) use browser::Browser;
+pub(crate) use collector::{Collector, Seen};
 pub(crate) use gateway::{BINARY, Files, Gateway, mm4, mm7, run, scratch};
 pub(crate) use media::{MediaServer, picture};
 pub(crate) use outside::{Program, program, run_python};

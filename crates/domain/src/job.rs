@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, AnswerTo, Code, Event, GroupName, MessageId, ReportOrder};
+use crate::{Address, AnswerTo, Code, Event, GroupName, MessageId, ReportOrder, TraceParent};
 
 /// Names a queue: each group has one of each kind, shared by all its instances.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -172,6 +172,9 @@ pub struct CallbackJob {
     pub delivery_id: String,
     /// The message concerned.
     pub message: MessageId,
+    /// The trace that the application had the message take part in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// What to tell.
     pub subject: CallbackSubject,
 }

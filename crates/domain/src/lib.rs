@@ -22,6 +22,7 @@ mod report;
 mod retry;
 mod state;
 mod template;
+mod trace;
 mod units;
 mod variables;
 
@@ -45,5 +46,6 @@ pub use report::{AnswerTo, CarrierReport, Correlation, ReportKind, ReportOrder};
 pub use retry::RetryPolicy;
 pub use state::{Code, State, summary};
 pub use template::{ChargedParty, ContentClass, MessageClass, Template, TemplateContent};
+pub use trace::{TraceParent, TraceParentError};
 pub use units::{ByteSize, Span, UnitError};
 pub use variables::{Variable, Variables};

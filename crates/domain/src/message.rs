@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Address, BatchId, Code, Event, GroupName, InstanceId, MessageId, RevisionId, State, TemplateId,
-    Timestamp, Variables, summary,
+    Timestamp, TraceParent, Variables, summary,
 };
 
 /// One message and all that is known of it.
@@ -30,6 +30,9 @@ pub struct Message {
     /// The bulk order that it is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<BatchId>,
+    /// The trace that the application had it take part in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceParent>,
     /// An earlier message that this one answers (MM7 LinkedID).
     pub linked_id: Option<String>,
     /// Its priority, passed on to the carrier.
@@ -290,6 +293,7 @@ pub(crate) mod tests {
             ack_at_addr: None,
             variables: Variables::new(),
             batch: None,
+            trace: None,
             carrier_ids: None,
             relay_server: None,
             ua_caps: None,

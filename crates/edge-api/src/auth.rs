@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
 use mmsgw_contract::{FaultCode, KeySettings, Keys, Problem, ProblemCode, Scope};
-use mmsgw_domain::{Address, Direction, GroupName, Message, Template};
+use mmsgw_domain::{Address, Direction, GroupName, Message, Template, TraceParent};
 use mmsgw_engine::BulkStatus;
 
 use crate::api::Api;
@@ -17,7 +17,10 @@ use crate::error::Refused;
 
 /// Who asks: the holder of a key, or anybody.
 #[derive(Debug, Clone)]
-pub(crate) struct Caller(Option<Arc<KeySettings>>);
+pub(crate) struct Caller {
+    key: Option<Arc<KeySettings>>,
+    trace: Option<TraceParent>,
+}
 
 /// A caller who may read.
 pub(crate) struct Reader(pub(crate) Caller);
@@ -27,27 +30,34 @@ pub(crate) struct Sender(pub(crate) Caller);
 
 fn caller(keys: &Keys, parts: &Parts) -> Result<Caller, Problem> {
     let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    keys.shown(authorization).map(Caller)
+    // What cannot be read is as good as absent (W3C Trace Context, clause 3.2.2.5).
+    let trace = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
+    keys.shown(authorization).map(|key| Caller { key, trace })
 }
 
 impl Caller {
     fn needs(&self, scope: Scope) -> Result<(), Problem> {
-        self.0.as_ref().map_or(Ok(()), |key| key.needs(scope))
+        self.key.as_ref().map_or(Ok(()), |key| key.needs(scope))
     }
 
     /// Name of the key; empty where nobody needs one.
     pub(crate) fn name(&self) -> &str {
-        self.0.as_ref().map_or("", |key| &key.name)
+        self.key.as_ref().map_or("", |key| &key.name)
+    }
+
+    /// The trace that the request belongs to, as its `traceparent` says.
+    pub(crate) fn trace(&self) -> Option<TraceParent> {
+        self.trace
     }
 
     /// True where the key names the origins it may use.
     pub(crate) fn has_origins(&self) -> bool {
-        self.0.as_ref().is_some_and(|key| key.origins.is_some())
+        self.key.as_ref().is_some_and(|key| key.origins.is_some())
     }
 
     /// True where some messages are not the caller's.
     pub(crate) fn is_limited(&self) -> bool {
-        self.0.as_ref().is_some_and(|key| key.origins.is_some() || key.gateways.is_some())
+        self.key.as_ref().is_some_and(|key| key.origins.is_some() || key.gateways.is_some())
     }
 
     /// Refuses an origin that is not the caller's; `pointer` is where the request states it.
@@ -96,12 +106,12 @@ impl Caller {
     }
 
     fn owns_origin(&self, origin: &Address) -> bool {
-        let origins = self.0.as_ref().and_then(|key| key.origins.as_ref());
+        let origins = self.key.as_ref().and_then(|key| key.origins.as_ref());
         origins.is_none_or(|origins| origins.contains(origin))
     }
 
     fn owns_group(&self, group: &GroupName) -> bool {
-        self.0.as_ref().is_none_or(|key| key.owns_group(group))
+        self.key.as_ref().is_none_or(|key| key.owns_group(group))
     }
 }
 
@@ -128,3 +138,5 @@ impl FromRequestParts<Api> for Sender {
         Ok(Self(caller))
     }
 }
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

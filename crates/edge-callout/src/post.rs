@@ -85,7 +85,8 @@ impl Callout {
     }
 
     /// Headers of the attempt, dated and signed when it is made.
-    fn headers(&self, delivery_id: &str, body: &[u8]) -> Result<HeaderMap, http::header::InvalidHeaderValue> {
+    fn headers(&self, call: &Call<'_>, body: &[u8]) -> Result<HeaderMap, http::header::InvalidHeaderValue> {
+        let delivery_id = call.delivery_id;
         let now = self.clock.now().as_secs();
         let mut headers = HeaderMap::from_iter([
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -94,6 +95,9 @@ impl Callout {
         ]);
         if let Some(signature) = self.signer.sign(delivery_id, now, body) {
             headers.insert(WEBHOOK_SIGNATURE, signature.parse()?);
+        }
+        if let Some(trace) = call.trace {
+            headers.insert(TRACEPARENT, trace.to_string().parse()?);
         }
         Ok(headers)
     }
@@ -154,7 +158,7 @@ impl Notifier for Callout {
             Ok(turn) => turn,
             Err(away) => return CallVerdict::Busy { reason: away.reason.into(), pause: away.pause },
         };
-        let headers = match self.headers(call.delivery_id, &body) {
+        let headers = match self.headers(call, &body) {
             Ok(headers) => headers,
             Err(error) => {
                 return CallVerdict::Never { reason: format!("the delivery id is no header: {error}") };
@@ -175,6 +179,7 @@ impl Notifier for Callout {
     }
 }
 
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");

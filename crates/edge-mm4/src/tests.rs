@@ -96,6 +96,7 @@ pub(crate) fn message(recipients: &[&str]) -> Message {
         ack_at_addr: None,
         variables: mmsgw_domain::Variables::new(),
         batch: None,
+        trace: None,
         carrier_ids: None,
         relay_server: None,
         ua_caps: None,

@@ -116,6 +116,7 @@ pub(crate) fn outbound(to: &[&str]) -> Outbound {
         ack_at_addr: None,
         variables: mmsgw_domain::Variables::new(),
         batch: None,
+        trace: None,
         carrier_ids: None,
         relay_server: None,
         ua_caps: None,

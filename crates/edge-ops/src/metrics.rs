@@ -8,7 +8,7 @@ use std::fmt;
 
 use mmsgw_domain::{GroupName, Queue, QueueKind, Timestamp};
 use mmsgw_engine::{
-    Connections, Distribution, Group, GroupCounts, GroupMeasured, QueueStatus, StoreMeasured,
+    Connections, Distribution, Group, GroupCounts, GroupMeasured, QueueStatus, SpanCounts, StoreMeasured,
 };
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -37,6 +37,8 @@ pub(crate) struct Metrics<'a> {
     pub(crate) store: &'a StoreMeasured,
     /// The process itself.
     pub(crate) process: &'a Process,
+    /// What became of spans of traces.
+    pub(crate) spans: SpanCounts,
     /// How late its timers go off.
     pub(crate) lag: Distribution,
     /// The listeners of this process.
@@ -78,6 +80,11 @@ impl Metrics<'_> {
         }
         self.write_measures(registry);
         self.write_store(registry);
+        let spans = Labelled::default();
+        for (outcome, count) in [("exported", self.spans.exported), ("dropped", self.spans.dropped)] {
+            spans.get_or_create(&vec![("outcome", outcome.to_owned())]).inc_by(count);
+        }
+        registry.register("trace_spans", "Spans of traces, by what became of them", spans);
         let help = "How late timers went off: what waited for the runtime, all work included";
         registry.register_collector(seconds("runtime_lag", help, vec![(Vec::new(), self.lag.clone())]));
         connections::write_listeners(registry, self.listeners);
@@ -306,7 +313,8 @@ mod tests {
         let process = Process { cpu_seconds: Some(1.5), open_fds: Some(3), ..Process::default() };
         let listeners = [("api".to_owned(), Arc::default())];
         let (process, lag, listeners) = (&process, distribution(), &listeners);
-        Metrics { groups, queues, store: &store, process, lag, listeners, now }.write().unwrap()
+        let spans = SpanCounts { exported: 5, dropped: 8 };
+        Metrics { groups, queues, store: &store, process, spans, lag, listeners, now }.write().unwrap()
     }
 
     #[test]
@@ -336,6 +344,7 @@ mod tests {
             ("mmsgw_carrier_connections_failed_total{gateway_group=\"east\"}", "3"),
             ("mmsgw_listener_connections{listener=\"api\"}", "0"),
             ("mmsgw_listener_full_total{listener=\"api\"}", "0"),
+            ("mmsgw_trace_spans_total{outcome=\"dropped\"}", "8"),
             ("process_cpu_seconds_total", "1.5"),
             ("process_open_fds", "3"),
         ] {

@@ -141,6 +141,7 @@ async fn metrics(State(ops): State<Ops>, headers: HeaderMap) -> Response {
         queues: queues.as_deref(),
         store: &store,
         process: &process,
+        spans: ops.engine.span_counts(),
         lag: ops.lag.read(),
         listeners: &ops.listeners,
         now: ops.clock.now(),

@@ -403,6 +403,7 @@ impl Engine {
             ack_at_addr: None,
             variables: submission.variables,
             batch: None,
+            trace: submission.trace,
             carrier_ids: None,
             relay_server: None,
             ua_caps: None,

@@ -28,6 +28,7 @@ use crate::draft::Submission;
 use crate::engine::Engine;
 use crate::group::Group;
 use crate::refusal::Refusal;
+use crate::spans::MessageTrace;
 
 /// A bulk order, but for its lines.
 #[derive(Debug, Clone)]
@@ -181,6 +182,8 @@ struct Prepared {
     writes: Vec<Write>,
     accepted: u64,
     refused: u64,
+    /// Those of the messages that traces are collected of.
+    traced: Vec<(MessageTrace, Timestamp)>,
 }
 
 impl Bulk {
@@ -243,7 +246,7 @@ impl Bulk {
         if self.group.waiting.load(Ordering::Relaxed) >= self.engine.settings.max_waiting {
             return Err(Refusal::Overloaded { retry_after: Duration::from_secs(5) });
         }
-        let Prepared { mut writes, accepted, refused } = self.prepare(lines, explain)?;
+        let Prepared { mut writes, accepted, refused, traced } = self.prepare(lines, explain)?;
         self.check_fit(&writes).await?;
         self.settle().await?;
         self.order.next_line = end;
@@ -258,6 +261,7 @@ impl Bulk {
             if done.is_ok() {
                 group.counts.accepted.fetch_add(accepted, Ordering::Relaxed);
                 group.measures.lines(accepted, refused);
+                traced.into_iter().for_each(|(trace, created)| engine.trace_line(trace, created));
             }
             drop(running);
             done
@@ -271,14 +275,22 @@ impl Bulk {
         lines: Vec<Line>,
         explain: &(dyn Fn(Refusal) -> LineFault + Sync),
     ) -> Result<Prepared, Refusal> {
-        let mut prepared =
-            Prepared { writes: Vec::with_capacity(lines.len() * 2 + 4), accepted: 0, refused: 0 };
+        let mut prepared = Prepared {
+            writes: Vec::with_capacity(lines.len() * 2 + 4),
+            accepted: 0,
+            refused: 0,
+            traced: Vec::new(),
+        };
         let mut until = self.record.until;
         for Line { number, submission } in lines {
             let made = submission.and_then(|submission| self.make(submission).map_err(explain));
             match made {
                 Ok(message) => {
                     prepared.accepted += 1;
+                    let trace = MessageTrace::of(&message);
+                    if self.engine.is_traced(trace) {
+                        prepared.traced.push((trace, message.created));
+                    }
                     until = until.max(self.engine.keep_until(message.deadline));
                     let times = (message.created, begin(&self.template, &message));
                     prepared.writes.push(transmit(&self.group, &message, times, Lane::Slow));

@@ -58,7 +58,7 @@ impl Engine {
             drop(slot);
             return self.end_withdrawn(message, instance.id(), lease).await;
         }
-        let (verdict, transaction) = match self.attempt(place, &message).await? {
+        let (verdict, transaction) = match self.attempt(place, &message, tries).await? {
             Attempt::Said { verdict, transaction } => (Some(verdict), transaction),
             Attempt::NothingLeft => (None, None),
             Attempt::NotBegun => {
@@ -87,7 +87,7 @@ impl Engine {
         }
     }
 
-    async fn attempt(&self, place: Place<'_>, message: &Message) -> Result<Attempt, StoreError> {
+    async fn attempt(&self, place: Place<'_>, message: &Message, tries: u32) -> Result<Attempt, StoreError> {
         let Place { group, instance, gateway } = place;
         let now = self.now();
         if !message.is_unsent() {
@@ -118,7 +118,9 @@ impl Engine {
         let transaction = outbound.transaction_id.clone();
         let began = std::time::Instant::now();
         let verdict = gateway.send(&outbound).await;
-        group.measures.exchange(began.elapsed());
+        let took = began.elapsed();
+        group.measures.exchange(took);
+        self.trace_send(message, tries, (outbound.now, took), &verdict);
         self.note_health(place, &verdict).await;
         Ok(Attempt::Said { verdict, transaction: Some(transaction) })
     }

@@ -1,7 +1,7 @@
 //! What applications ask for, before it is anything.
 
 use bytes::Bytes;
-use mmsgw_domain::{Address, GroupName, PartId, Priority, TemplateContent, Variables};
+use mmsgw_domain::{Address, GroupName, PartId, Priority, TemplateContent, TraceParent, Variables};
 
 /// A template to be created.
 #[derive(Debug, Clone)]
@@ -78,4 +78,6 @@ pub struct Submission {
     pub reply_to_app: Option<String>,
     /// What the applications tell each other.
     pub app_info: Option<String>,
+    /// The trace that it takes part in.
+    pub trace: Option<TraceParent>,
 }

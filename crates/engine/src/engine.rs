@@ -21,6 +21,7 @@ use crate::measure::StoreMeasures;
 use crate::news::News;
 use crate::notes::Notes;
 use crate::personal::Compiled;
+use crate::spans::Spans;
 use crate::turns::Turns;
 use crate::wiretap::{Tap, Wiretap};
 
@@ -156,6 +157,7 @@ pub struct Core {
     pub(crate) wiretap: Arc<Wiretap>,
     pub(crate) news: News,
     pub(crate) store_measures: StoreMeasures,
+    pub(crate) spans: Spans,
     /// Revisions that were claimed for long enough already, so that not each message claims again.
     pub(crate) claimed: Mutex<std::collections::HashMap<mmsgw_domain::RevisionId, Timestamp>>,
 }
@@ -190,6 +192,7 @@ impl Engine {
             wiretap,
             news: News::default(),
             store_measures: StoreMeasures::default(),
+            spans: Spans::default(),
             instances: Mutex::default(),
             exit: CancellationToken::new(),
             claimed: Mutex::default(),

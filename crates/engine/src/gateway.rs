@@ -12,7 +12,7 @@ use bytes::Bytes;
 use mmsgw_domain::{
     Address, AnswerJob, AnswerTo, CarrierIds, CarrierReport, Code, Event, InstanceId, IntakeJob, Message,
     MessageId, PreviouslySent, Priority, Recipient, RecipientKind, ReportOrder, Template, TemplateContent,
-    Timestamp,
+    Timestamp, TraceParent,
 };
 
 use crate::Content;
@@ -363,6 +363,8 @@ pub struct Call<'a> {
     pub delivery_id: &'a str,
     /// Which try, from 1.
     pub tries: u32,
+    /// The span that it is, where it belongs to a trace.
+    pub trace: Option<TraceParent>,
     /// What to tell.
     pub subject: CallSubject<'a>,
 }

@@ -131,6 +131,7 @@ impl Engine {
                 url: url.clone(),
                 delivery_id: format!("msg_{}", message.id),
                 message: message.id,
+                trace: message.trace,
                 subject: CallbackSubject::InboundMessage,
             }),
         }));
@@ -259,6 +260,7 @@ fn new_message(
         ack_at_addr: inbound.ack_at_addr,
         variables: mmsgw_domain::Variables::new(),
         batch: None,
+        trace: None,
         carrier_ids: inbound.carrier_ids,
         relay_server: inbound.relay_server,
         ua_caps: inbound.ua_caps,

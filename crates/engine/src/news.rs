@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use crate::engine::Engine;
 use crate::measure::{Stage, StoreMeasured};
+use crate::spans::MessageTrace;
 
 /// Something that happened to a message.
 #[derive(Debug, Clone)]
@@ -35,6 +36,7 @@ pub(crate) struct Fresh {
     id: MessageId,
     group: GroupName,
     created: Timestamp,
+    trace: MessageTrace,
     events: Vec<Event>,
     /// The message, where anybody listens.
     message: Option<Arc<Message>>,
@@ -71,6 +73,7 @@ impl Engine {
             id: message.id,
             group: message.group.clone(),
             created: message.created,
+            trace: MessageTrace::of(message),
             events,
             message: is_heard.then(|| Arc::new(message.clone())),
         }
@@ -78,13 +81,14 @@ impl Engine {
 
     /// Tells what is durable now.
     pub(crate) fn tell(&self, fresh: Fresh) {
-        let Fresh { id, group, created, events, message } = fresh;
+        let Fresh { id, group, created, trace, events, message } = fresh;
         let (known, now) = (self.groups.find(&group), self.now());
         for event in events {
             tracing::info!(
                 message.id = %id, gateway.group = %group, state = %event.state, code = %event.code,
                 carrier_status = event.carrier_status.as_deref().unwrap_or(""), "{}", event.description
             );
+            self.trace_event(trace, created, &event);
             if let Some(known) = &known {
                 known.measures.event(event.state);
                 if let Some(stage) = Stage::of(event.state) {

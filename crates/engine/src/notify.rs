@@ -1,6 +1,6 @@
 //! Works on callback jobs: tells the application.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mmsgw_domain::{CallbackJob, CallbackSubject, ReportKind};
 use mmsgw_store::{Batch, Lease, StoreError, Write};
@@ -63,9 +63,12 @@ impl Engine {
     }
 
     async fn post(&self, callback: &CallbackJob, tries: u32, subject: CallSubject<'_>) -> CallVerdict {
-        self.notifier
-            .notify(&Call { url: &callback.url, delivery_id: &callback.delivery_id, tries, subject })
-            .await
+        let (began, trace) = (self.now(), self.callback_parent(callback, tries));
+        let start = Instant::now();
+        let (url, delivery_id) = (&callback.url, &callback.delivery_id);
+        let verdict = self.notifier.notify(&Call { url, delivery_id, tries, trace, subject }).await;
+        self.trace_callback(callback, tries, (began, start.elapsed()), &verdict);
+        verdict
     }
 
     fn after_call(

@@ -85,6 +85,7 @@ impl Engine {
                 url: url.clone(),
                 delivery_id: format!("evt_{}_{}_{index}", message.id, event.sequence),
                 message: message.id,
+                trace: message.trace,
                 subject: CallbackSubject::Event(event.clone()),
             };
             batch.push(self.callback(&message.group, callback));

@@ -26,6 +26,7 @@ use crate::roles::{Role, Roles};
 use crate::storage::{MediaSection, Sections, Storage, StorageSection};
 use crate::systemd::{Door, Sockets};
 use crate::telemetry::LogLevel;
+use crate::traces;
 
 /// A process of the gateway at work.
 pub(crate) struct Running {
@@ -40,14 +41,14 @@ pub(crate) struct Running {
     engine: Engine,
     listeners: Drain,
     workers: Workers,
-    records: Option<Records>,
+    beside: Vec<Beside>,
     storage: Storage,
 }
 
-/// What writes message records, until everything else has ended.
-struct Records {
+/// What tells of the work elsewhere, in records or traces, until everything else has ended.
+struct Beside {
     over: CancellationToken,
-    writing: tokio::task::JoinHandle<()>,
+    telling: tokio::task::JoinHandle<()>,
 }
 
 struct Workers {
@@ -78,10 +79,10 @@ impl Running {
         if let Err(error) = self.engine.leave().await {
             tracing::warn!(%error, "cannot hand back what is left; it comes back when its leases lapse");
         }
-        if let Some(Records { over, writing }) = self.records {
+        for Beside { over, telling } in self.beside {
             over.cancel();
             // A defect in it has been told already.
-            let _ = writing.await;
+            let _ = telling.await;
         }
         let closed = self.storage.close().await;
         if let Err(error) = &closed {
@@ -106,6 +107,9 @@ pub(crate) async fn start(
     let clock = Arc::clone(&storage.clock);
     let links = links(&settings);
     let engine = make_engine(&settings, &clock, &storage, &links)?;
+    let over = CancellationToken::new();
+    let instance = format!("{}/{}", host_name(), std::process::id());
+    let traces = traces::start(&settings.traces, &engine, instance, over.clone())?;
     let workers = Workers { stop: CancellationToken::new(), tasks: TaskTracker::new() };
     let mut doors = Doors { engine: engine.clone(), listeners: Drain::new(), sockets, counted: Vec::new() };
     let crew = Crew { engine: &engine, roles: &roles, workers: &workers };
@@ -129,21 +133,12 @@ pub(crate) async fn start(
     // The last one: it tells of all.
     let ops = doors.open_ops(&settings, office)?;
     doors.sockets.all_served()?;
-    let over = CancellationToken::new();
     let records = records::start(settings.records.clone(), &engine, over.clone())?;
-    let records = records.map(|writing| Records { over, writing: tokio::spawn(writing) });
+    let telling = [records.map(tokio::spawn), traces.map(tokio::spawn)];
+    let beside =
+        telling.into_iter().flatten().map(|telling| Beside { over: over.clone(), telling }).collect();
     workers.tasks.spawn(engine.clone().keep_house(workers.stop.clone()));
-    Ok(Running {
-        api,
-        ops,
-        smtp,
-        carrier_http,
-        engine,
-        listeners: doors.listeners,
-        workers,
-        records,
-        storage,
-    })
+    Ok(Running { api, ops, smtp, carrier_http, engine, listeners: doors.listeners, workers, beside, storage })
 }
 
 /// Where applications find media: at the API, or where a gateway file says for its group. Without a

@@ -24,6 +24,7 @@ use crate::records::RecordsSection;
 use crate::roles::{Role, Roles};
 use crate::storage::{MediaKind, MediaSection, Sections, StorageSection};
 use crate::telemetry::LogSection;
+use crate::traces::TracesSection;
 
 pub(crate) use reference::main_reference;
 
@@ -42,6 +43,7 @@ pub(crate) struct Settings {
     pub(crate) media_storage: MediaSection,
     pub(crate) log: LogSection,
     pub(crate) records: RecordsSection,
+    pub(crate) traces: TracesSection,
     pub(crate) api: ApiSettings,
     pub(crate) ops: OpsSettings,
     pub(crate) callout: CalloutSettings,
@@ -64,6 +66,7 @@ struct MainFile {
     media_storage: MediaSection,
     log: LogSection,
     records: RecordsSection,
+    traces: TracesSection,
     api: ApiSettings,
     ops: OpsSettings,
     callbacks: CallbackSettings,
@@ -261,6 +264,7 @@ impl Settings {
             queue_storage,
             log: main.log,
             records: main.records.at(base),
+            traces: main.traces,
             api: main.api,
             ops: main.ops,
             callout: CalloutSettings { callbacks: main.callbacks, media: main.media },

@@ -13,6 +13,7 @@ mod storage;
 mod systemd;
 mod table;
 mod telemetry;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -110,6 +110,7 @@ fn message() -> Message {
         ack_at_addr: None,
         variables: mmsgw_domain::Variables::new(),
         batch: None,
+        trace: None,
         carrier_ids: None,
         relay_server: None,
         ua_caps: None,

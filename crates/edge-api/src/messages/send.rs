@@ -136,7 +136,7 @@ pub(crate) fn submission(
     if let Some(origin) = &request.origin {
         caller.may_use_origin(origin, &format!("{place}/origin"))?;
     }
-    Ok(unchecked_submission(request))
+    Ok(Submission { trace: caller.trace(), ..unchecked_submission(request) })
 }
 
 /// The engine's submission of a request that may use what it names.
@@ -155,6 +155,7 @@ pub(crate) fn unchecked_submission(request: SendRequest) -> Submission {
         handling_app: request.handling_app,
         reply_to_app: request.reply_to_app,
         app_info: request.app_info,
+        trace: None,
     }
 }
 

@@ -45,7 +45,7 @@ fn event() -> Event {
 async fn post(callout: &Callout, url: &str) -> CallVerdict {
     let event = event();
     let subject = CallSubject::Event { message: message(), event: &event };
-    callout.notify(&Call { url, delivery_id: "delivery-1", tries: 1, subject }).await
+    callout.notify(&Call { url, delivery_id: "delivery-1", tries: 1, trace: None, subject }).await
 }
 
 /// The verdict on a server that answers so.
@@ -207,7 +207,7 @@ fn inbound() -> (Message, Template) {
 async fn post_inbound(callout: &Callout, url: &str) -> CallVerdict {
     let (message, template) = inbound();
     let subject = CallSubject::InboundMessage { message: &message, template: &template };
-    callout.notify(&Call { url, delivery_id: "delivery-2", tries: 1, subject }).await
+    callout.notify(&Call { url, delivery_id: "delivery-2", tries: 1, trace: None, subject }).await
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ pub(crate) fn main_reference() -> String {
         mmsgw_store_s3::config::CONFIG_DEFAULT.to_owned(),
         LOG.to_owned(),
         crate::records::CONFIG_DEFAULT.to_owned(),
+        crate::traces::CONFIG_DEFAULT.to_owned(),
         mmsgw_engine::config::GENERAL_DEFAULT.to_owned(),
         mmsgw_edge_api::DEFAULT_SETTINGS.to_owned(),
         mmsgw_edge_ops::CONFIG_DEFAULT.to_owned(),

@@ -45,6 +45,7 @@ pub(crate) fn message(group: &GroupName) -> Message {
         recipients: vec![recipient],
         variables: mmsgw_domain::Variables::new(),
         batch: None,
+        trace: None,
         linked_id: None,
         priority: None,
         events_url: vec!["http://127.0.0.1:9000/events".to_owned()],

@@ -133,6 +133,7 @@ impl Bench {
             ack_at_addr: None,
             variables: mmsgw_domain::Variables::new(),
             batch: None,
+            trace: None,
             carrier_ids: None,
             relay_server: None,
             ua_caps: None,
