@@ -23,6 +23,7 @@ mod house;
 mod inbound;
 mod inbound_crash;
 mod isolation;
+mod logs;
 mod many_reports;
 mod matrix;
 mod metrics;

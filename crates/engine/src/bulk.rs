@@ -255,12 +255,16 @@ impl Bulk {
         self.order.digest = Some(digest);
         writes.push(self.next_record());
         let (engine, running) = (self.engine.clone(), Arc::clone(&self.running));
-        let group = Arc::clone(&self.group);
+        let (group, id) = (Arc::clone(&self.group), self.id);
         self.pending = Some(tokio::spawn(async move {
             let done = engine.commit(writes.into_iter().collect()).await;
             if done.is_ok() {
                 group.counts.accepted.fetch_add(accepted, Ordering::Relaxed);
                 group.measures.lines(accepted, refused);
+                tracing::info!(
+                    batch.id = %id, gateway.group = %group.settings.name, state = %State::Scheduled, accepted,
+                    refused, before_line = end, "lines of a batch taken"
+                );
                 traced.into_iter().for_each(|(trace, created)| engine.trace_line(trace, created));
             }
             drop(running);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use mmsgw_domain::{Event, GroupName, Message, MessageId, Timestamp};
+use mmsgw_domain::{Address, BatchId, Event, GroupName, Message, MessageId, Timestamp};
 use mmsgw_store::{Batch, StoreError};
 use tokio::sync::broadcast;
 
@@ -37,6 +37,7 @@ pub(crate) struct Fresh {
     group: GroupName,
     created: Timestamp,
     trace: MessageTrace,
+    batch: Option<BatchId>,
     events: Vec<Event>,
     /// The message, where anybody listens.
     message: Option<Arc<Message>>,
@@ -74,6 +75,7 @@ impl Engine {
             group: message.group.clone(),
             created: message.created,
             trace: MessageTrace::of(message),
+            batch: message.batch,
             events,
             message: is_heard.then(|| Arc::new(message.clone())),
         }
@@ -81,11 +83,12 @@ impl Engine {
 
     /// Tells what is durable now.
     pub(crate) fn tell(&self, fresh: Fresh) {
-        let Fresh { id, group, created, trace, events, message } = fresh;
+        let Fresh { id, group, created, trace, batch, events, message } = fresh;
         let (known, now) = (self.groups.find(&group), self.now());
         for event in events {
             tracing::info!(
-                message.id = %id, gateway.group = %group, state = %event.state, code = %event.code,
+                message.id = %id, gateway.group = %group, batch.id = batch.map(tracing::field::display), state = %event.state,
+                code = %event.code, to = numbers(&event.destinations).map(tracing::field::display),
                 carrier_status = event.carrier_status.as_deref().unwrap_or(""), "{}", event.description
             );
             self.trace_event(trace, created, &event);
@@ -101,6 +104,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// The numbers that an event concerns, for the log; `None` where it concerns all of the message.
+fn numbers(addresses: &[Address]) -> Option<String> {
+    let all: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    (!all.is_empty()).then(|| all.join(","))
 }
 
 /// Events that a listener may fall behind.

@@ -84,6 +84,8 @@ impl Engine {
             CallVerdict::Done | CallVerdict::Answered { .. } => {
                 count(&group.counts.callbacks);
                 group.measures.callback(CallbackOutcome::Taken);
+                let url = without_secrets(&callback.url);
+                tracing::debug!(message.id = %callback.message, url, tries, "callback taken");
                 return Write::Finish(lease);
             }
             CallVerdict::Never { reason } => (reason, None),
@@ -104,7 +106,7 @@ impl Engine {
         let url = without_secrets(&callback.url);
         match delay {
             Some(delay) => {
-                tracing::debug!(message.id = %callback.message, url, tries, "callback put off: {reason}");
+                tracing::info!(message.id = %callback.message, url, tries, "callback put off: {reason}");
                 let due = self.now().after(jitter(delay, &lease));
                 Write::Postpone { lease, due }
             }

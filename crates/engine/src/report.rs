@@ -80,7 +80,7 @@ impl Engine {
             now: self.now(),
         };
         let verdict = gateway.report(&report).await;
-        if let Some(write) = self.after_try(group, &verdict, &lease, tries) {
+        if let Some(write) = self.after_try(group, Some(job.message), &verdict, (&lease, tries)) {
             return self.commit(Batch::new().with(write)).await;
         }
         let description = told(&report.order, &verdict);
@@ -103,12 +103,18 @@ impl Engine {
     ) -> Result<(), StoreError> {
         let tap = self.tap(&group.settings.name);
         let verdict = gateway.answer(&OutboundAnswer { job, now: self.now(), tap }).await;
-        let write = self.after_try(group, &verdict, &lease, tries).unwrap_or(Write::Finish(lease));
+        let write = self.after_try(group, None, &verdict, (&lease, tries)).unwrap_or(Write::Finish(lease));
         self.commit(Batch::new().with(write)).await
     }
 
     /// How a job goes on that did not come through; `None` where it did.
-    fn after_try(&self, group: &Group, verdict: &Verdict, lease: &Lease, tries: u32) -> Option<Write> {
+    fn after_try(
+        &self,
+        group: &Group,
+        message: Option<MessageId>,
+        verdict: &Verdict,
+        (lease, tries): (&Lease, u32),
+    ) -> Option<Write> {
         let (answer, retry) = verdict.outcomes.iter().find_map(|outcome| match &outcome.delivery {
             Delivery::Sent { .. } => None,
             Delivery::Defer { answer, later, pause, .. } => Some((answer, Some((*later, *pause)))),
@@ -116,7 +122,10 @@ impl Engine {
         })?;
         // "Later" has no deadline here, so the usual number of tries is all there is.
         let delay = retry.and_then(|(_, pause)| group.settings.retry.delay(tries, false, pause));
-        tracing::info!(gateway.group = %group.settings.name, tries, "report not taken: {}", answer.description);
+        tracing::info!(
+            message.id = message.map(tracing::field::display), gateway.group = %group.settings.name, tries,
+            "report not taken: {}", answer.description
+        );
         Some(match delay {
             Some(delay) => Write::Postpone { lease: lease.clone(), due: self.now().after(delay) },
             None => self.bury(lease.clone(), &answer.description),
