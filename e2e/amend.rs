@@ -58,6 +58,7 @@ impl Scene {
             change,
             transaction_id: "amend-1".into(),
             now: NOW,
+            tap: mmsgw_engine::Tap::default(),
         };
         self.gateway.amend(&amendment).await
     }

@@ -2,9 +2,10 @@
 
 use std::process::Stdio;
 
+use mmsgw_mmsc_sim::Mo;
 use tokio::process::Command;
 
-use crate::rig::{World, run, text, wait_until};
+use crate::rig::{World, picture, run, text, wait_until};
 
 /// Begins a trace, waits until the gateway knows, does something, and gives back what the trace told.
 async fn traced(world: &World, arguments: &[&str], meanwhile: impl AsyncFnOnce()) -> String {
@@ -78,6 +79,47 @@ async fn the_trace_of_a_gateway_shows_both_ways_of_mails() {
     );
     has(
         &trace,
-        &["Subject: watched", "* a mail from 127.0.0.1:", "< X-Mms-Message-Type: MM4_delivery_report.REQ"],
+        &["Subject: watched", "* connection from 127.0.0.1:", "< MAIL FROM:<", "< RCPT TO:<", "> 354"],
     );
+    has(&trace, &["< X-Mms-Message-Type: MM4_delivery_report.REQ", "> 250 2.0.0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_shows_how_a_message_is_taken_back() {
+    let quiet = "[features]\nrequest_delivery_report = false\nrequest_read_receipt = false\n";
+    let world = World::start("", quiet, "").await;
+    let id = world.api.send_text("mm7", "taken back", &["+15555550102"]).await;
+    world.api.reaches(&id, &["ACKNOWLEDGED"]).await;
+    let trace = traced(&world, &[&id, "--exchanges", "1"], async || {
+        assert_eq!(world.api.delete(&format!("mms/outbound/{id}")).await.status, 202);
+        world.api.reaches(&id, &["CANCELLED"]).await;
+    })
+    .await;
+    has(
+        &trace,
+        &["> POST http://", "CancelReq", "< HTTP/1.1 200", "<StatusCode>1000", &format!("message {id}")],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_shows_what_an_mmsc_posts_without_its_pictures() {
+    let world = World::start("", "", "").await;
+    let trace = traced(&world, &["--gateway", "mm7", "--exchanges", "1"], async || {
+        let mo = Mo {
+            from: "+15555550150".into(),
+            to: vec!["54321".into()],
+            subject: "from a phone".into(),
+            picture: Some(picture(30_000, 5).to_vec()),
+            ..Mo::default()
+        };
+        let sent = world.carrier.send_mo_mm7(&mo).await;
+        assert!(sent.answer.is_ok(), "{sent:?}");
+    })
+    .await;
+    has(
+        &trace,
+        &["< POST /mmsgw/v1/mms/inbound/mm7 from 127.0.0.1", "< content-type: multipart/", "DeliverReq"],
+    );
+    has(&trace, &["from a phone", "more octets", "> 200 OK", "DeliverRsp", "<StatusCode>1000"]);
+    assert!(trace.len() < 12_000, "a picture is shown: {} octets", trace.len());
 }

@@ -34,6 +34,7 @@ mod route;
 mod scales;
 mod send;
 mod spool;
+mod talk;
 mod translate;
 mod trust;
 mod verdict;

@@ -22,6 +22,7 @@ use crate::names::{Allowed, Names, System};
 use crate::peer::{Input, Peer};
 use crate::receiver::ReceiverSettings;
 use crate::route::{NoRoute, Origin, Routes};
+use crate::talk::Talk;
 
 /// A receiver that is bound and ready to serve.
 pub struct SmtpReceiver {
@@ -143,6 +144,7 @@ struct Connection<'a> {
     /// The recipients accepted for the mail in hand, and their groups.
     accepted: Vec<(String, GroupName)>,
     farewell_said: bool,
+    talk: Talk<'a>,
 }
 
 impl<'a> Connection<'a> {
@@ -162,14 +164,20 @@ impl<'a> Connection<'a> {
             ServerSession::refused(options, &Reply::new(554, Enhanced(5, 7, 1), "not for you"))
         };
         let (host, mail_from, accepted) = (String::new(), String::new(), Vec::new());
-        Self { shared, address, session, names, host, mail_from, accepted, farewell_said: false }
+        let talk = Talk::new(&shared.engine);
+        Self { shared, address, session, names, host, mail_from, accepted, farewell_said: false, talk }
     }
 
     /// Does what the session wants until it closes. `_permit` is held as long.
     async fn run(mut self, mut peer: Peer, _permit: Permit) {
         let data = self.shared.settings.data_timeout.0;
+        if self.talk.is_on() {
+            self.talk.happened(format!("connection from {}", self.address));
+            self.tell_carrier();
+        }
         loop {
-            match self.session.next() {
+            let step = self.step();
+            match step {
                 Step::Send(octets) => {
                     if let Err(error) = peer.write(&[&octets], data).await {
                         tracing::debug!(peer = %self.address, %error, "write to a peer failed");
@@ -196,6 +204,41 @@ impl<'a> Connection<'a> {
                     return peer.close(data).await;
                 }
             }
+        }
+    }
+
+    /// The next step. Who watches is told what the peer said before it, and what we say.
+    fn step(&mut self) -> Step {
+        let is_on = self.talk.is_on();
+        self.session.keep_heard(is_on);
+        let step = self.session.next();
+        if is_on {
+            self.talk.heard(self.session.take_heard());
+            if let Step::Send(octets) = &step {
+                self.talk.said(octets);
+            }
+        }
+        step
+    }
+
+    /// Tells the watch, where the tables know the carrier before there is a recipient.
+    fn tell_carrier(&mut self) {
+        if !self.talk.is_on() {
+            return;
+        }
+        let routes = self.shared.routes.load();
+        let carrier = routes.carrier(&self.origin());
+        if let Some(group) = carrier {
+            self.talk.is_with(group);
+        }
+    }
+
+    fn origin(&self) -> Origin<'_> {
+        Origin {
+            address: self.address.ip(),
+            names: &self.names,
+            host: &self.host,
+            mail_from: &self.mail_from,
         }
     }
 
@@ -230,6 +273,9 @@ impl<'a> Connection<'a> {
         match peer.into_stream().upgrade_server(tls, limit).await {
             Ok(stream) => {
                 self.session.tls_started().ok()?;
+                if self.talk.is_on() {
+                    self.talk.happened("TLS".to_owned());
+                }
                 Some(Peer::new(stream))
             }
             Err(error) => {
@@ -243,6 +289,7 @@ impl<'a> Connection<'a> {
         match event {
             Event::Hello { host, .. } => {
                 self.host = host;
+                self.tell_carrier();
                 self.session.accept()
             }
             Event::Auth(credentials) if self.shared.knows(&credentials) => self.session.accept(),
@@ -253,6 +300,7 @@ impl<'a> Connection<'a> {
             Event::MailFrom(envelope) => {
                 self.mail_from = envelope.mail_from;
                 self.accepted.clear();
+                self.tell_carrier();
                 self.session.accept()
             }
             Event::RcptTo(address) => self.recipient(address),
@@ -265,14 +313,12 @@ impl<'a> Connection<'a> {
 
     fn recipient(&mut self, address: String) -> Result<(), NotDue> {
         let routes = self.shared.routes.load();
-        let origin = Origin {
-            address: self.address.ip(),
-            names: &self.names,
-            host: &self.host,
-            mail_from: &self.mail_from,
-        };
-        match routes.group(&address, &origin) {
+        let found = routes.group(&address, &self.origin());
+        match found {
             Ok(group) => {
+                if self.talk.is_on() {
+                    self.talk.is_with(group);
+                }
                 self.accepted.push((address, group.clone()));
                 self.session.accept()
             }
@@ -294,6 +340,9 @@ impl<'a> Connection<'a> {
                 Some((_, addresses)) => addresses.push(address),
                 None => groups.push((group, vec![address])),
             }
+        }
+        if self.talk.is_on() {
+            self.talk.mail(&octets);
         }
         let mut first = None;
         for (group, rcpt_to) in groups {

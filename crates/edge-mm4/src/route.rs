@@ -108,6 +108,12 @@ impl Routes {
         self.find(rcpt_to, origin.mail_from, || self.by_peer(origin))
     }
 
+    /// The group whose carrier that is, as far as the tables of peers and senders tell before there is a recipient.
+    pub(crate) fn carrier(&self, origin: &Origin<'_>) -> Option<&GroupName> {
+        let by_sender = || by_address(&self.senders, &origin.mail_from.to_ascii_lowercase());
+        self.by_peer(origin).or_else(by_sender)
+    }
+
     /// The group of a mail that a mail server of ours has delivered; who handed it over is not known.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ use serde::Deserialize;
 
 use crate::config::check::Faults;
 use crate::route::Routes;
+use crate::wire;
 
 mod envelope;
 mod files;
@@ -221,6 +222,9 @@ impl Spool {
         };
         let peer = format!("spool:{}/{}", self.settings.directory.display(), file.name);
         for (group, rcpt_to) in groups {
+            let tap = self.engine.tap(&group);
+            tap.happened(&format!("a mail from {peer}"));
+            wire::heard_mail(&tap, &delivered.mail);
             let kind = IntakeKind::Mail { mail_from: delivered.mail_from.clone(), rcpt_to };
             let kept = self.engine.intake(&group, kind, peer.clone(), delivered.mail.clone()).await;
             match kept {

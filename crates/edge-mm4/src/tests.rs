@@ -6,6 +6,7 @@ pub(crate) mod reference;
 mod robustness;
 mod sending;
 mod spooling;
+mod traced;
 
 use std::sync::Arc;
 

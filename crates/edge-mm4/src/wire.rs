@@ -20,6 +20,7 @@ impl Wire {
             return;
         }
         let is_auth = octets.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"AUTH "));
+        self.is_secret &= !is_verb(octets);
         if is_auth {
             // The mechanism is no secret; an initial response is.
             let mechanism = octets.split(u8::is_ascii_whitespace).nth(1).unwrap_or_default();
@@ -32,11 +33,8 @@ impl Wire {
         self.is_secret |= is_auth;
     }
 
-    pub(crate) fn heard(&mut self, octets: &[u8]) {
-        if self.tap.is_on() {
-            self.is_secret &= octets.starts_with(b"334");
-            self.tap.heard(octets.trim_ascii_end());
-        }
+    pub(crate) fn heard(&self, octets: &[u8]) {
+        self.tap.heard(octets.trim_ascii_end());
     }
 
     pub(crate) fn said_mail(&self, head: &[u8], body: &[u8]) {
@@ -47,6 +45,22 @@ impl Wire {
     pub(crate) fn is_encrypted(&self) {
         self.tap.happened("TLS");
     }
+}
+
+/// A mail that a peer handed over.
+pub(crate) fn heard_mail(tap: &Tap, octets: &[u8]) {
+    if !tap.is_on() {
+        return;
+    }
+    let body = octets.windows(4).position(|four| four == b"\r\n\r\n").map_or(octets.len(), |at| at + 4);
+    tap.heard(octets[..body].trim_ascii_end());
+    tap.heard_content(&octets[body..]);
+}
+
+/// A command that our client says behind AUTH; anything else may belong to AUTH, however its answers came in pieces.
+fn is_verb(octets: &[u8]) -> bool {
+    let verb = octets.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    [&b"MAIL"[..], b"EHLO", b"QUIT", b"RSET", b"NOOP"].contains(&verb)
 }
 
 #[cfg(test)]
@@ -68,7 +82,8 @@ mod tests {
         wire.said(b"EHLO us\r\n");
         wire.heard(b"250 AUTH PLAIN\r\n");
         wire.said(b"auth PLAIN AHVzZXIAcGFzcw==\r\n");
-        wire.heard(b"334 more\r\n");
+        wire.heard(b"3");
+        wire.heard(b"34 more\r\n");
         wire.said(b"cGFzcw==\r\n");
         wire.heard(b"235 welcome\r\n");
         wire.said(b"MAIL FROM:<a@b>\r\n");
@@ -78,7 +93,8 @@ mod tests {
             "EHLO us",
             "250 AUTH PLAIN",
             "AUTH PLAIN ***",
-            "334 more",
+            "3",
+            "34 more",
             "***",
             "235 welcome",
             "MAIL FROM:<a@b>",

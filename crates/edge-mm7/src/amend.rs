@@ -4,7 +4,7 @@
 //! A message that went out as several submissions has several ids and takes a request for each.
 
 use mmsgw_domain::{Address, Code, Recipient};
-use mmsgw_engine::{Amendment, AmendmentKind, Answer, Delivery, Outcome, Tap, Verdict};
+use mmsgw_engine::{Amendment, AmendmentKind, Answer, Delivery, Outcome, Verdict};
 
 use crate::send::{Mm7Gateway, unwritable};
 use crate::verdict::Asked;
@@ -67,7 +67,7 @@ impl Mm7Gateway {
             }
             Err(error) => return Verdict::all(unwritable(&error)),
         };
-        let heard = self.exchange(&self.mmsc, packaged, amendment.now, &Tap::default()).await;
+        let heard = self.exchange(&self.mmsc, packaged, amendment.now, &amendment.tap).await;
         let asked = Asked {
             message: amendment.message.id,
             transaction_id: transaction,

@@ -170,7 +170,7 @@ impl Reception {
         }
         let response = match self.read_body(&head.headers, body).await {
             Ok(body) => {
-                tap.heard(&body);
+                wire::heard_body(&tap, &body);
                 self.judge(text(&head.headers), from, body).await
             }
             Err(response) => response,

@@ -40,6 +40,26 @@ pub(crate) fn heard_request(tap: &Tap, line: &str, fields: &HeaderMap) {
     }
 }
 
+/// Its body: the envelope whole, what is attached only in its beginning.
+pub(crate) fn heard_body(tap: &Tap, body: &[u8]) {
+    if tap.is_on() {
+        let (envelope, attached) = body.split_at(attachments(body));
+        tap.heard(envelope);
+        tap.heard_content(attached);
+    }
+}
+
+/// Where the second part of a multipart begins; the end of a body that is none.
+fn attachments(body: &[u8]) -> usize {
+    let end = body.len();
+    let Some(line) = body.iter().position(|octet| *octet == b'\n').filter(|_| body.starts_with(b"--")) else {
+        return end;
+    };
+    let delimiter = [b"\n", body[..line].trim_ascii_end()].concat();
+    let found = body[line..].windows(delimiter.len()).position(|window| window == delimiter);
+    found.map_or(end, |at| line + at + 1)
+}
+
 /// Our answer to it; its body is made already, so that it is there at once.
 pub(crate) async fn said_response(tap: &Tap, response: Response) -> Response {
     if !tap.is_on() {
@@ -66,4 +86,19 @@ fn headers(fields: &HeaderMap) -> String {
         let _ = writeln!(text, "{name}: {value}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attachments_begin_behind_the_envelope() {
+        let body = b"--b\r\n\r\n<Envelope/>\r\n--b\r\n\r\npicture\r\n--b--\r\n";
+        let (envelope, attached) = body.split_at(attachments(body));
+        assert!(envelope.ends_with(b"<Envelope/>\r\n") && attached.starts_with(b"--b\r\n\r\npicture"));
+        for whole in [&b"<Envelope/>"[..], b"--b", b"--b\nno more", b""] {
+            assert_eq!(attachments(whole), whole.len());
+        }
+    }
 }

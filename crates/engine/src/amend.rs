@@ -64,8 +64,8 @@ impl Engine {
             Ok(change) => {
                 let transaction_id = lease.job.to_string();
                 let message = Arc::new(message.clone());
-                let now = self.now();
-                gateway.amend(&Amendment { message, recipients, change, transaction_id, now }).await
+                let (now, tap) = (self.now(), self.wiretap.tap(&message.group, Some(message.id)));
+                gateway.amend(&Amendment { message, recipients, change, transaction_id, now, tap }).await
             }
             Err(why) => {
                 Verdict::all(Delivery::Fail { answer: Answer::own(mmsgw_domain::Code::UNSUPPORTED, why) })

@@ -103,6 +103,8 @@ pub struct Amendment {
     pub transaction_id: String,
     /// The present, for dates.
     pub now: Timestamp,
+    /// Notes what is said.
+    pub tap: Tap,
 }
 
 /// An answer to a request of the carrier's, to be handed over now.

@@ -75,5 +75,5 @@ pub use refusal::{Field, Refusal};
 pub use rehearse::Rehearsal;
 pub use report::Agreement;
 pub use spans::{Span, SpanCounts, SpanSide, SpanSink};
-pub use wiretap::{LONGEST_WATCH, Said, Speaker, Tap, TooManyWatches, Watch, Watched, Wiretap};
+pub use wiretap::{Earlier, LONGEST_WATCH, Said, Speaker, Tap, TooManyWatches, Watch, Watched, Wiretap};
 pub use withdraw::{Amended, Replacement};

@@ -56,6 +56,17 @@ pub struct Said {
     pub text: String,
 }
 
+/// Something that was said before it was known whose carrier it is; see [`Tap::recall`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    /// When.
+    pub at: Timestamp,
+    /// Who said it.
+    pub by: Speaker,
+    /// What, as text.
+    pub text: String,
+}
+
 /// Who said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speaker {
@@ -141,11 +152,19 @@ impl Tap {
         self.note(Speaker::Nobody, what.as_bytes(), MOST_TEXT);
     }
 
+    /// What was said a while ago.
+    pub fn recall(&self, earlier: &Earlier) {
+        if let Some(exchange) = &self.0 {
+            let Earlier { at, by, text } = earlier;
+            exchange.wiretap.note(exchange, *at, *by, shortened(text.as_bytes(), MOST_TEXT));
+        }
+    }
+
     fn note(&self, by: Speaker, octets: &[u8], most: usize) {
         if let Some(exchange) = &self.0
             && !octets.is_empty()
         {
-            exchange.wiretap.note(exchange, by, shortened(octets, most));
+            exchange.wiretap.note(exchange, exchange.wiretap.clock.now(), by, shortened(octets, most));
         }
     }
 }
@@ -201,9 +220,19 @@ impl Wiretap {
         Some((kept.watch.clone(), entries))
     }
 
+    /// Whether anybody watches anything: for those who have to listen before they know whose carrier speaks.
+    pub fn is_armed(&self) -> bool {
+        self.armed.load(Ordering::Relaxed)
+    }
+
+    /// What is said now, to be kept until it is known whose it is.
+    pub fn earlier(&self, by: Speaker, text: String) -> Earlier {
+        Earlier { at: self.clock.now(), by, text }
+    }
+
     /// For an exchange that begins now with the carrier of `group`, about `message` where that is known.
     pub fn tap(self: &Arc<Self>, group: &GroupName, message: Option<MessageId>) -> Tap {
-        if !self.armed.load(Ordering::Relaxed) {
+        if !self.is_armed() {
             return Tap::default();
         }
         let now = self.clock.now();
@@ -219,7 +248,7 @@ impl Wiretap {
         Tap(Some(Arc::new(Exchange { wiretap: Arc::clone(self), number, group: group.clone(), message })))
     }
 
-    fn note(&self, exchange: &Exchange, by: Speaker, text: String) {
+    fn note(&self, exchange: &Exchange, at: Timestamp, by: Speaker, text: String) {
         let now = self.clock.now();
         let Exchange { number, group, message, .. } = exchange;
         let mut state = self.state.lock();
@@ -228,7 +257,7 @@ impl Wiretap {
             kept.push(Said {
                 sequence: kept.last,
                 exchange: *number,
-                at: now,
+                at,
                 group: group.clone(),
                 message: *message,
                 by,
@@ -266,18 +295,39 @@ impl Kept {
     }
 }
 
-/// Octets as text of at most about `most` octets; what is no text is told by its length.
+/// Octets as text of at most about `most` octets; from where they are no text on, their number.
 fn shortened(octets: &[u8], most: usize) -> String {
     let start = &octets[..octets.len().min(most)];
-    let control = start.iter().filter(|b| **b == 0x7f || (**b < 0x20 && !b"\t\r\n".contains(b))).count();
-    if control * 20 > start.len() {
-        return format!("[{} octets that are no text]", octets.len());
-    }
-    let mut text = String::from_utf8_lossy(start).into_owned();
-    if start.len() < octets.len() {
-        text.push_str(&format!("\n[{} more octets]", octets.len() - start.len()));
+    let readable = if is_text(start) { start } else { text_before(start) };
+    let mut text = String::from_utf8_lossy(readable).into_owned();
+    let rest = octets.len() - readable.len();
+    if rest > 0 {
+        let between = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let what = match (readable.len() == start.len(), text.is_empty()) {
+            (true, _) => "more octets",
+            (false, true) => "octets that are no text",
+            (false, false) => "more octets that are no text",
+        };
+        text.push_str(&format!("{between}[{rest} {what}]"));
     }
     text
+}
+
+/// Has hardly an octet that no text has.
+fn is_text(octets: &[u8]) -> bool {
+    octets.iter().filter(|octet| steers(**octet)).count() * 20 <= octets.len()
+}
+
+/// The lines before the first that is no text.
+fn text_before(octets: &[u8]) -> &[u8] {
+    let bad = octets.iter().position(|octet| steers(*octet)).unwrap_or(octets.len());
+    let line = octets[..bad].iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+    &octets[..line]
+}
+
+/// Is a control character that no line of text has.
+fn steers(octet: u8) -> bool {
+    octet == 0x7f || (octet < 0x20 && !b"\t\r\n".contains(&octet))
 }
 
 /// A watch lasts at most that long.
@@ -332,6 +382,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_said_before_it_was_known_whose_it_is_keeps_its_time() {
+        let (clock, wiretap, east) = rig();
+        let watch = wiretap.begin(Watched::Group(east.clone()), Duration::from_secs(10)).unwrap();
+        let (began, early) = (clock.now(), wiretap.earlier(Speaker::Carrier, "EHLO them".to_owned()));
+        clock.advance(Duration::from_secs(1));
+        wiretap.tap(&east, None).recall(&early);
+        let (_, said) = wiretap.read(watch.id, 0, 10).unwrap();
+        assert_eq!((said[0].at, said[0].by, said[0].text.as_str()), (began, Speaker::Carrier, "EHLO them"));
+        assert!(wiretap.is_armed());
+    }
+
+    #[test]
     fn a_message_is_watched_alone() {
         let (clock, wiretap, east) = rig();
         let [ours, other] = std::array::from_fn(|_| MessageId::generate(clock.now()));
@@ -358,6 +420,8 @@ mod tests {
         let noted = texts(&wiretap, &watch);
         assert!(noted[0].ends_with("x\n[88 more octets]"), "{noted:?}");
         assert_eq!(noted[1], "[7 octets that are no text]");
+        tap.heard(b"a head\n\n\xff\xd8\0\x01\x02");
+        assert_eq!(texts(&wiretap, &watch)[2], "a head\n\n[5 more octets that are no text]");
         let long = vec![b'y'; MOST_TEXT];
         for _ in 0..=MOST_OCTETS / MOST_TEXT {
             tap.heard(&long);

@@ -9,6 +9,7 @@
 //! not decide who may send what to whom, and holds no more than one mail.
 
 mod commands;
+mod heard;
 mod intake;
 mod options;
 
@@ -21,6 +22,7 @@ use crate::envelope::Envelope;
 use crate::lines::{self, Frame};
 use crate::reply::{Enhanced, Reply};
 use crate::stage::Stage;
+use heard::Heard;
 use intake::Intake;
 
 /// What the caller does next.
@@ -138,6 +140,7 @@ pub struct ServerSession {
     /// MAIL was refused: what was pipelined behind it is out of sequence through no fault of the client.
     mail_refused: bool,
     farewell: Option<Reply>,
+    heard: Option<Heard>,
 }
 
 impl ServerSession {
@@ -157,6 +160,7 @@ impl ServerSession {
             errors: 0,
             mail_refused: false,
             farewell: None,
+            heard: None,
             options,
         };
         let greeting = format!("{} ESMTP", session.options.hostname);
@@ -422,6 +426,7 @@ impl ServerSession {
             Frame::Line(len) => {
                 let line = input[..len].to_vec();
                 self.at += len;
+                self.hear(&line);
                 self.line(&line);
             }
             Frame::Broken => self.skip("a line with a lone CR, LF or a NUL"),
@@ -433,6 +438,7 @@ impl ServerSession {
     /// Refuses a line at once and swallows it: what stands behind a lone LF must not become a command.
     fn skip(&mut self, text: &'static str) {
         self.state = State::Skip(0);
+        self.hear_no_line(text);
         self.refuse(&Reply::new(500, Enhanced(5, 5, 2), text));
     }
 

@@ -19,6 +19,7 @@ fn amendment(ids: &[Option<&str>], change: AmendmentKind) -> Amendment {
         change,
         transaction_id: "amend-1".into(),
         now: mmsgw_domain::Timestamp::from_secs(1_700_000_100),
+        tap: mmsgw_engine::Tap::default(),
     }
 }
 

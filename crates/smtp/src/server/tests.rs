@@ -264,6 +264,32 @@ fn a_mail_that_cannot_be_stored() {
     assert!(sent.starts_with(b"451 4.3.0"), "a refusal is never positive");
 }
 
+#[test]
+fn what_was_heard_is_told_without_secrets() {
+    let auth = ServerOptions { auth: AuthPolicy::Required, auth_in_clear: true, ..options() };
+    let heard = |options: &ServerOptions, input: &str, chunk: usize| {
+        let mut session = ServerSession::new(options.clone());
+        session.keep_heard(true);
+        run(&mut session, input.as_bytes(), chunk);
+        session.take_heard()
+    };
+    let mail = "MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nSubject: x\r\n\r\nMAIL y\r\n.\r\nQUIT\r\n";
+    let input = format!("EHLO x\r\nauth login\r\ndXNlcg==\r\ncGFzcw==\r\n{mail}");
+    for chunk in [1, 7, usize::MAX] {
+        let lines = heard(&auth, &input, chunk);
+        let mails = ["MAIL FROM:<a@x>", "RCPT TO:<b@y>", "DATA", "QUIT"];
+        assert_eq!(lines, [&["EHLO x", "AUTH login", "***", "***"][..], &mails].concat());
+    }
+    assert_eq!(heard(&auth, "EHLO x\r\nAUTH PLAIN AHUAcA==\r\n", 100), ["EHLO x", "AUTH PLAIN ***"]);
+    let hidden = ServerOptions { auth_in_clear: false, ..auth };
+    let unasked = heard(&hidden, "EHLO x\r\nAUTH LOGIN\r\ndXNlcg==\r\ncGFzcw==\r\nNOOP\r\nwhat\r\n", 100);
+    assert_eq!(unasked, ["EHLO x", "AUTH LOGIN", "***", "***", "NOOP", "what"]);
+    assert_eq!(heard(&options(), "NO\0OP\r\n", 100), ["[not taken: a line with a lone CR, LF or a NUL]"]);
+    let mut session = ServerSession::new(options());
+    run(&mut session, b"EHLO x\r\n", 100);
+    assert_eq!(session.take_heard(), [""; 0]);
+}
+
 mod hostile {
     use proptest::prelude::*;
 
