@@ -57,6 +57,9 @@ async fn a_paused_gateway_keeps_what_comes_and_hands_it_over_when_it_goes_on() {
     }
     let looks = said(&world, &["top", "--looks", "2", "--every", "100ms"], 0).await;
     assert_eq!(looks.matches("GATEWAY").count(), 2, "{looks}");
+    let lines = said(&world, &["top", "--looks", "2", "--every", "100ms", "--json"], 0).await;
+    let looks: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(looks.len() == 2 && looks[1]["gateways"][1]["accepted_per_second"].is_number(), "{lines}");
     let listed = json(&world, &["gateways", "list"]).await;
     assert_eq!(listed["gateways"][1]["counts"]["sent"], 1, "{listed}");
 }

@@ -42,6 +42,7 @@ mod smtp_clients;
 mod spool;
 mod submitted;
 mod systemd;
+mod top;
 mod trace;
 mod traces;
 mod withdraw;

@@ -49,8 +49,17 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Batch(BatchCommand),
     /// Show how a running gateway is: groups, instances, rates, what waits and for how long, what went wrong last.
+    ///
+    /// Looks twice and tells what changed between. Rates of sent and failed messages are those of all processes, the
+    /// rate of accepted ones is that of the process that was asked. OLDEST is how long the first waiting message has
+    /// been due; WHY, who paused a gateway and why. Ends with 5 where a gateway is unwell or has no instance, and with
+    /// 1 where the gateway cannot be reached.
     Status(StatusArgs),
-    /// Show the same again and again, until Ctrl-C.
+    /// Show the same as it changes, on a screen with keys: curves of the rates, gateways, instances, queues, live events.
+    ///
+    /// Tab and the arrows change pages and rows, p and r pause and resume the gateway of the row and ask why, s sorts,
+    /// ? shows all keys, q ends it. Says so where the gateway does not answer, and goes on as soon as it does. Without
+    /// a terminal it prints tables; live events are those of the process whose listener --ops names.
     Top(TopArgs),
     /// Look at gateway groups of a running gateway, close and open the way to a carrier.
     Gateways {

@@ -46,8 +46,12 @@ pub(crate) struct TopArgs {
     /// End after so many looks.
     #[arg(long, value_name = "COUNT")]
     pub(crate) looks: Option<u64>,
+    /// Print the tables of `mmsgw status` again and again, as is done where there is no terminal, instead of a screen
+    /// with keys.
+    #[arg(long)]
+    pub(crate) plain: bool,
     #[command(flatten)]
-    pub(crate) ops: OpsArgs,
+    pub(crate) look: LookArgs,
 }
 
 #[derive(Debug, Subcommand)]

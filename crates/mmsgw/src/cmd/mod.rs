@@ -7,9 +7,11 @@ mod check;
 mod dead;
 mod demo;
 mod dialects;
+mod feed;
 mod gateways;
 mod key;
 mod log;
+mod look;
 mod manual;
 mod messages;
 mod parse;
@@ -21,6 +23,7 @@ mod serve;
 mod simulate;
 mod status;
 mod tail;
+mod top;
 mod trace;
 
 use crate::cli::{Cli, Command};
@@ -39,7 +42,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Callout(args) => async_main(serve::role(Role::Callout, args, Sockets::inherit()?)),
         Command::Check(args) => check::run(&args),
         Command::Status(args) => async_main(status::run(args)),
-        Command::Top(args) => async_main(status::top(args)),
+        Command::Top(args) => async_main(top::run(args)),
         Command::Gateways { command } => async_main(gateways::run(command)),
         Command::Queues(args) => async_main(queues::run(args)),
         Command::Messages { command } => async_main(messages::run(command)),

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use mmsgw_domain::Timestamp;
 use serde_json::Value;
 
+use super::feed::{Fed, Feed};
 use crate::cli::TailArgs;
 use crate::client::ApiClient;
 use crate::exit::Ended;
@@ -26,12 +27,10 @@ async fn tell(client: &ApiClient, args: &TailArgs) -> anyhow::Result<()> {
             query.append_pair(key, value);
         }
     }
-    let (mut buffer, mut told) = (Vec::new(), 0);
+    let (mut feed, mut told) = (Feed::default(), 0);
     let heard = |piece: &[u8]| {
-        buffer.extend_from_slice(piece);
-        while let Some(end) = buffer.windows(2).position(|two| two == b"\n\n") {
-            let event: Vec<u8> = buffer.drain(..end + 2).collect();
-            told += u64::from(print(&String::from_utf8_lossy(&event), args.look.json));
+        for fed in feed.take(piece) {
+            told += u64::from(print(&fed, args.look.json));
             if args.events.is_some_and(|most| told >= most) {
                 return ControlFlow::Break(());
             }
@@ -45,19 +44,14 @@ async fn tell(client: &ApiClient, args: &TailArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Prints one server-sent event; whether it told of a message.
-fn print(event: &str, json: bool) -> bool {
-    let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    match (field("event: "), field("data: ")) {
-        ("message", data) if json => println!("{data}"),
-        ("message", data) => println!("{}", line(&serde_json::from_str(data).unwrap_or_default())),
-        ("missed", count) => {
-            eprintln!("mmsgw: {count} events were missed");
-            return false;
-        }
-        _ => return false,
+/// Prints one event of the stream; whether it told of a message.
+fn print(fed: &Fed, json: bool) -> bool {
+    match fed {
+        Fed::Message(data) if json => println!("{data}"),
+        Fed::Message(data) => println!("{}", line(&serde_json::from_str(data).unwrap_or_default())),
+        Fed::Missed(count) => eprintln!("mmsgw: {count} events were missed"),
     }
-    true
+    matches!(fed, Fed::Message(_))
 }
 
 fn line(event: &Value) -> String {
@@ -80,12 +74,6 @@ fn line(event: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_events_of_messages_count() {
-        assert!(print("event: message\ndata: {\"state\": \"SENT\"}\n", true));
-        assert!(!print(": still here\n", false) && !print("event: missed\ndata: 3\n", false));
-    }
 
     #[test]
     fn an_event_is_one_line() {
