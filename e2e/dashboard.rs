@@ -47,6 +47,8 @@ async fn an_operator_sees_a_message_go_through_and_steers_the_gateway() {
     retries_a_dead_job(&world, &browser).await;
     follows_a_batch(&world, &browser).await;
     finds_messages(&browser).await;
+    watches_what_happens(&world, &browser).await;
+    traces_a_gateway_and_a_message(&world, &browser, &url).await;
     looks_at_everything(&browser, &url).await;
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
@@ -156,6 +158,66 @@ async fn finds_messages(browser: &Browser) {
     browser.sees(".toast", "12").await;
 }
 
+async fn watches_what_happens(world: &World, browser: &Browser) {
+    browser.click("header a[href='#/live']").await;
+    browser.sees("[role=status]", "Listening").await;
+    let id = world.api.send_text("mm4", "alive", &["+15555550102"]).await;
+    browser.sees(".live li", &id).await;
+    browser.sees(".live .badge", "READ").await;
+    browser.picture("live").await;
+    browser.click("#live-stop").await;
+    let other = world.api.send_text("mm4", "unseen", &["+15555550102"]).await;
+    browser.sees("#live-stop", " new").await;
+    let seen = browser.run("return document.querySelector('.live').innerText").await;
+    assert!(!seen.as_str().unwrap().contains(&other), "it scrolls on: {seen}");
+    browser.click("#live-stop").await;
+    browser.sees(".live li", &other).await;
+    browser.choose("#live-group", "mm7").await;
+    browser.sees(".empty", "Nothing yet").await;
+    browser.choose("#live-state", "SENT").await;
+    browser.sees("[role=status]", "Listening").await;
+    world.api.send_text("mm4", "filtered", &["+15555550102"]).await;
+    let only = world.api.send_text("mm7", "filtered too", &["+15555550102"]).await;
+    browser.sees(".live li", &only).await;
+    world.api.reaches(&only, &["READ"]).await;
+    let states = "return [...new Set([...document.querySelectorAll('.live li')].map((one) => \
+                  one.querySelector('.badge').innerText + one.querySelector('b').innerText))].join()";
+    assert_eq!(browser.run(states).await, "SENTmm7");
+    browser.choose("#live-group", "").await;
+    browser.choose("#live-state", "").await;
+}
+
+async fn traces_a_gateway_and_a_message(world: &World, browser: &Browser, url: &str) {
+    browser.click("header a[href='#/gateways']").await;
+    browser.click("[data-group=mm4] a[href='#/trace/group/mm4']").await;
+    browser.fill("#trace-reason", "looking for a fault").await;
+    browser.click("#trace button[type=submit]").await;
+    browser.sees(".badge", "active").await;
+    let id = world.api.send_text("mm4", "watched by a browser", &["+15555550102"]).await;
+    world.api.reaches(&id, &["READ"]).await;
+    for words in ["> MAIL FROM:<", "Subject: watched by a browser", "< RCPT TO:<"] {
+        browser.sees(".wire", words).await;
+    }
+    assert!(world.gateway.log().contains("administration: trace mm4"));
+    browser.picture("trace").await;
+    let kept =
+        "window.saved = []; URL.createObjectURL = (blob) => { window.saved.push(blob); return 'data:,'; };";
+    browser.run(kept).await;
+    browser.click("#trace-save").await;
+    let saved = browser.run("return window.saved[0].text()").await;
+    let saved = saved.as_str().unwrap();
+    assert!(saved.starts_with("-- ") && saved.contains("> MAIL FROM:<"), "{saved}");
+    browser.click("#trace-stop").await;
+    browser.sees(".badge", "ended").await;
+    browser.go(&format!("{url}#/messages/{id}")).await;
+    browser.click(&format!("a[href='#/trace/message/{id}']")).await;
+    browser.fill("#trace-reason", "only this one").await;
+    browser.click("#trace button[type=submit]").await;
+    browser.sees(".hint", "Nothing was said yet").await;
+    browser.click("#trace-stop").await;
+    browser.sees(".hint", "Nothing was said.").await;
+}
+
 async fn looks_at_everything(browser: &Browser, url: &str) {
     browser.click("header a[href='#/messages']").await;
     browser.fill("#sought", "stranger").await;
@@ -168,10 +230,16 @@ async fn looks_at_everything(browser: &Browser, url: &str) {
         (PHONE, "dark", "phone-dark"),
     ] {
         browser.looks(size, scheme).await;
-        for view in ["overview", "gateways", "queues", "dead", "messages", "batches", "send"] {
+        for view in
+            ["overview", "gateways", "queues", "dead", "messages", "live", "trace/1", "batches", "send"]
+        {
             browser.go(&format!("{url}#/{view}")).await;
             browser.sees("h1", "").await;
-            browser.picture(&format!("{name}-{view}")).await;
+            browser.picture(&format!("{name}-{}", view.replace('/', "-"))).await;
+            if view == "overview" {
+                browser.run("scrollTo(0, document.body.scrollHeight)").await;
+                browser.picture(&format!("{name}-overview-end")).await;
+            }
             let wider = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
             assert_eq!(browser.run(wider).await, false, "{name} {view} is wider than the window");
         }

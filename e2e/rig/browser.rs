@@ -91,6 +91,11 @@ impl Browser {
         self.with(selector, "value", &json!({ "text": text })).await;
     }
 
+    /// Chooses a value in the list that a selector finds.
+    pub(crate) async fn choose(&self, selector: &str, value: &str) {
+        self.click(&format!("{selector} option[value='{value}']")).await;
+    }
+
     async fn with(&self, selector: &str, deed: &str, body: &Value) {
         wait_until(&format!("`{selector}` to {deed}"), async || {
             let wanted = json!({"using": "css selector", "value": selector});

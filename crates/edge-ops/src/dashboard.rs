@@ -83,6 +83,9 @@ const FILES: &[File] = &files![
     "found.js",
     "batches.js",
     "latency.js",
+    "counters.js",
+    "live.js",
+    "trace.js",
     "send.js",
     "icon.svg",
 ];

@@ -13,6 +13,7 @@ export class Refusal extends Error {
 
 export const get = (path) => call("GET", path);
 export const post = (path, body) => call("POST", path, body);
+export const remove = (path) => call("DELETE", path);
 
 /** Who we are; refused with 401 where a key is to be shown first. */
 export async function session() {

@@ -2,18 +2,21 @@
 
 import * as api from "./api.js";
 import * as batches from "./batches.js";
+import * as counters from "./counters.js";
 import * as dead from "./dead.js";
 import { tried } from "./dialog.js";
 import { h, patch } from "./dom.js";
 import * as gateways from "./gateways.js";
 import * as history from "./history.js";
 import * as latency from "./latency.js";
+import * as live from "./live.js";
 import * as messages from "./messages.js";
 import * as overview from "./overview.js";
 import * as queues from "./queues.js";
 import * as send from "./send.js";
+import * as trace from "./trace.js";
 
-const VIEWS = { overview, gateways, queues, dead, messages, batches, send };
+const VIEWS = { overview, gateways, queues, dead, messages, live, trace, batches, send };
 const EVERY = 2_000;
 const head = document.getElementById("head");
 const main = document.getElementById("main");
@@ -21,6 +24,7 @@ const main = document.getElementById("main");
 // `who` is null until somebody is known; `trouble` is why the last look failed.
 const state = { who: null, refused: null, fault: null, asked: false, gateways: null, instances: [], warnings: [], trouble: null };
 const app = { draw, look };
+let opened = null;
 
 function route() {
   const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
@@ -85,8 +89,10 @@ async function logOut() {
 }
 
 function forgetAll() {
+  opened?.leave?.();
   history.forget();
   latency.forget();
+  counters.forget();
   Object.assign(state, { who: null, asked: true, gateways: null, instances: [], warnings: [], trouble: null });
   draw();
 }
@@ -102,9 +108,11 @@ function switchTheme() {
   }
 }
 
-/** Opens the view that the address names. */
+/** Opens the view that the address names, and closes the one before. */
 async function enter() {
   const { view, path } = route();
+  if (view !== opened) opened?.leave?.();
+  opened = view;
   draw();
   if (state.who && view.enter) await tried(() => view.enter(path, app));
 }
@@ -117,7 +125,9 @@ async function look() {
     state.instances = processes.instances;
     state.trouble = null;
     history.note(of.gateways);
-    latency.note(await (await fetch("/metrics")).text());
+    const metrics = await (await fetch("/metrics")).text();
+    latency.note(metrics);
+    counters.note(metrics);
     const { view } = route();
     if (view.tick) await view.tick(app);
   } catch (error) {

@@ -32,6 +32,7 @@ function card(gateway, app) {
   ];
   return h("section", { class: "card", key: group, "data-group": group },
     h("div", { class: "title" }, h("h2", null, group), badge(gateway.health),
+      h("a", { key: "trace", class: "link", href: `#/trace/group/${encodeURIComponent(group)}` }, "Trace"),
       paused
         ? h("button", { key: "resume", class: "primary resume", onclick: () => steer(group, "resume", app) }, "Resume…")
         : h("button", { key: "pause", class: "pause", onclick: () => steer(group, "pause", app) }, "Pause…")),
@@ -66,7 +67,16 @@ function beats({ id, heartbeat }) {
         title: `${time(beat.at_ts)}: ${beat.ok ? `${count(beat.took_ms)} ms` : "missed"}`,
       }))),
     h("small", null, words),
+    h("small", { key: "seen" }, seenBeats(heartbeats(id))),
   ];
+}
+
+/** What this page has seen of an instance's heartbeats. */
+function seenBeats(all) {
+  const missed = all.filter((beat) => !beat.ok).length;
+  const took = all.map((beat) => beat.took_ms).filter((ms) => ms !== undefined);
+  const longest = took.length > 0 ? `, at most ${count(Math.max(...took))} ms` : "";
+  return all.length > 1 ? `${count(missed)} of ${count(all.length)} seen were missed${longest}` : "";
 }
 
 async function steer(group, deed, app) {

@@ -62,7 +62,8 @@ function whole(message) {
   const { template } = message;
   return h("article", { class: "message", key: message.id },
     h("section", { class: "card" },
-      h("div", { class: "title" }, h("h2", null, template.subject ?? "Without subject"), badge(message.state ?? "unknown")),
+      h("div", { class: "title" }, h("h2", null, template.subject ?? "Without subject"), badge(message.state ?? "unknown"),
+        h("a", { key: "trace", class: "link", href: `#/trace/message/${message.id}` }, "Trace")),
       facts([
         ["Id", h("code", null, message.id)],
         ["Carrier's id", message.peer_ref && h("code", null, message.peer_ref)],

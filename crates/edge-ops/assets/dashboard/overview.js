@@ -1,5 +1,6 @@
 // Overview: how all of it is, and what each carrier does.
 
+import { faultRate, faults, stateRate, states } from "./counters.js";
 import { h } from "./dom.js";
 import { depths, rates, seen } from "./history.js";
 import { quantiles } from "./latency.js";
@@ -25,9 +26,13 @@ export function draw({ gateways }, app) {
       plot({ id: "callbacks", title: "Callbacks, per second", say: rate, redraw, lines: [
         { name: "taken", look: "good", points: rates("callbacks") },
         { name: "put off or given up", look: "failed", points: rates("callbacks_failed") },
-      ] })),
+      ] }),
+      plot({ id: "states", title: "What happens to messages here, per second", say: rate, redraw, lines:
+        states().slice(0, 8).map((name, index) => ({ name: name.toUpperCase(), look: `c${index}`, points: stateRate(name) })) })),
     h("h2", { key: "by" }, "By carrier"),
     h("div", { class: "plots", key: "carriers" }, gateways.map((gateway) => carrier(gateway, redraw))),
+    names.some((name) => faults(name).length > 0) && h("h2", { key: "faults" }, "What went wrong, by carrier"),
+    h("div", { class: "plots", key: "codes" }, names.map((name) => errors(name, redraw))),
   ];
 }
 
@@ -69,5 +74,14 @@ function carrier(gateway, redraw) {
       { name: "given up", look: "failed", points: of("failed") },
       { name: "received", look: "received", points: of("received") },
     ],
+  });
+}
+
+/** Hand-overs from this process that did not go well, by the code that tells why. */
+function errors(group, redraw) {
+  const codes = faults(group).slice(0, 8);
+  return codes.length > 0 && plot({
+    id: `errors ${group}`, title: `${group}: refused or put off here, by code, per second`, say: rate, redraw,
+    lines: codes.map((code, index) => ({ name: code, look: `c${index}`, points: faultRate(group, code) })),
   });
 }
