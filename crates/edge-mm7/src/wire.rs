@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use mmsgw_engine::Tap;
 use mmsgw_mm7::Packaged;
@@ -80,17 +80,35 @@ pub(crate) async fn said_response(tap: &Tap, response: Response) -> Response {
 fn headers(fields: &HeaderMap) -> String {
     let mut text = String::new();
     for (name, value) in fields {
-        let is_secret = [AUTHORIZATION, COOKIE, SET_COOKIE, WWW_AUTHENTICATE].contains(name);
-        let value = if is_secret { "***".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+        let value =
+            if is_secret(name, value) { "***".into() } else { String::from_utf8_lossy(value.as_bytes()) };
         // A String takes whatever is written to it.
         let _ = writeln!(text, "{name}: {value}");
     }
     text
 }
 
+/// Judged by its name: carriers want keys in headers of their own (`dialect.extra_headers`).
+fn is_secret(name: &HeaderName, value: &HeaderValue) -> bool {
+    let words = ["auth", "cookie", "key", "token", "secret", "password"];
+    value.is_sensitive() || words.iter().any(|word| name.as_str().contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_with_secrets_are_named_only() {
+        let mut fields = HeaderMap::new();
+        for name in ["authorization", "proxy-authorization", "set-cookie", "x-api-key", "x-auth-token"] {
+            fields.insert(HeaderName::from_static(name), HeaderValue::from_static("hidden"));
+        }
+        fields.insert("soapaction", HeaderValue::from_static("shown"));
+        let text = headers(&fields);
+        assert!(text.contains("x-api-key: ***\n") && text.contains("soapaction: shown\n"), "{text}");
+        assert!(!text.contains("hidden"), "{text}");
+    }
 
     #[test]
     fn attachments_begin_behind_the_envelope() {
