@@ -101,10 +101,14 @@ async fn the_screen_shows_gateways_pauses_one_and_outlives_the_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_terminal_is_given_back_on_interrupt_and_without_a_gateway() {
+async fn the_terminal_is_given_back_on_interrupt_and_on_a_signal() {
     let [nobody] = free_ports();
     let mut terminal = Terminal::open(&["top", "--ops", &nobody.to_string()]);
     terminal.shows(&["THE GATEWAY IS GONE", "Nothing was heard of the gateway yet."]).await;
     terminal.types("\u{3}").await;
+    terminal.is_left().await;
+    let mut terminal = Terminal::open(&["top", "--ops", &nobody.to_string()]);
+    terminal.shows(&["THE GATEWAY IS GONE"]).await;
+    terminal.order("terminate").await;
     terminal.is_left().await;
 }

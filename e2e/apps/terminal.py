@@ -4,6 +4,7 @@ Reads orders from standard input, a line each, and answers with a line of JSON w
 
     show               what the screen shows
     size COLUMNS ROWS  another size; the screen is empty until the program draws anew
+    terminate          sends the program SIGTERM
     keys HEX           octets that a person types
     end                waits until the program ends: its exit code, whether it left the terminal as it found it, and the
                        last it wrote
@@ -83,6 +84,8 @@ for line in sys.stdin:
         program.send_signal(signal.SIGWINCH)
     elif word == "keys":
         os.write(ours, bytes.fromhex(rest[0]))
+    elif word == "terminate":
+        program.terminate()
     elif word == "end":
         code = program.wait()
         restored = termios.tcgetattr(theirs) == before

@@ -47,6 +47,21 @@ impl Look {
         })
     }
 
+    /// Messages that the carrier took from each instance in a second since `before`.
+    pub(crate) fn sent_since(&self, before: &Self) -> HashMap<String, f64> {
+        let seconds = self.at.duration_since(before.at).as_secs_f64().max(0.001);
+        let sent = |look: &Self| -> HashMap<String, u64> {
+            let of = |i: &Value| Some((text(i, "id").to_owned(), i.get("sent")?.as_u64()?));
+            look.instances.iter().filter_map(of).collect()
+        };
+        let then = sent(before);
+        let rate = |(id, now): (String, u64)| {
+            let more = now.saturating_sub(then.get(&id).copied().unwrap_or(now));
+            (id, count(more) / seconds)
+        };
+        sent(self).into_iter().map(rate).collect()
+    }
+
     /// The rates of each group since `before`.
     pub(crate) fn rates_since(&self, before: &Self) -> HashMap<String, Rates> {
         let seconds = self.at.duration_since(before.at).as_secs_f64().max(0.001);
@@ -180,6 +195,7 @@ pub(crate) mod tests {
         let (before, now) = (look(start, 0, 10), look(start, 2, 40));
         let rates = now.rates_since(&before)["east"];
         assert_eq!(rates, Rates { accepted: 30.0, sent: 15.0, failed: 1.5 });
+        assert!((now.sent_since(&before)["a:b:c:1"] - 15.0).abs() < 0.01);
     }
 
     #[test]

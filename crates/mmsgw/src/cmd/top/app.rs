@@ -90,6 +90,8 @@ pub(super) struct App {
     /// Why there is no newer look, and since when.
     pub(super) lost: Option<(Instant, String)>,
     pub(super) rates: HashMap<String, Rates>,
+    /// Messages sent by each instance in a second.
+    sent: HashMap<String, f64>,
     pub(super) history: History,
     pub(super) events: VecDeque<Value>,
     /// Events that this listener was too slow for.
@@ -122,6 +124,7 @@ impl App {
             recent: VecDeque::new(),
             lost: None,
             rates: HashMap::new(),
+            sent: HashMap::new(),
             history: History::default(),
             events: VecDeque::new(),
             missed: 0,
@@ -141,6 +144,7 @@ impl App {
         }
         if let Some(before) = self.recent.front() {
             self.rates = look.rates_since(before);
+            self.sent = look.sent_since(before);
             let mut all = Rates::default();
             self.rates.values().for_each(|rates| all += *rates);
             self.history.push(all);
@@ -180,7 +184,7 @@ impl App {
         let Some(look) = &self.look else { return Sheet::default() };
         let mut sheet = match self.page {
             Page::Overview => Sheet::groups(look, &self.rates),
-            Page::Instances => Sheet::instances(look),
+            Page::Instances => Sheet::instances(look, &self.sent),
             Page::Queues => Sheet::queues(look),
             // In the order in which they happened.
             Page::Events => return Sheet::events(self.events.iter()),

@@ -136,12 +136,15 @@ async fn look(client: Arc<ApiClient>, told: Sender<News>, every: Duration) {
 /// Hears live events, and connects again where the stream ends.
 async fn listen(client: Arc<ApiClient>, told: Sender<News>) {
     loop {
-        let mut feed = Feed::default();
+        let (mut feed, mut behind) = (Feed::default(), 0);
         let opened = || drop(told.try_send(News::Listening(true)));
         let heard = |piece: &[u8]| {
             for event in feed.take(piece) {
-                // A screen that is behind shows what is newest: the rest counts as missed by nobody.
-                let _ = told.try_send(News::Fed(event));
+                // A screen that is too slow must not slow down the gateway's stream.
+                if behind > 0 && told.try_send(News::Fed(Fed::Missed(behind))).is_ok() {
+                    behind = 0;
+                }
+                behind += u64::from(told.try_send(News::Fed(event)).is_err());
             }
             ControlFlow::Continue(())
         };

@@ -82,13 +82,14 @@ impl Sheet {
         Self { head, rows: look.gateways.iter().map(row).collect() }
     }
 
-    pub(super) fn instances(look: &Look) -> Self {
+    pub(super) fn instances(look: &Look, sent: &HashMap<String, f64>) -> Self {
         let head = vec![
             "INSTANCE",
             "ROLE",
             "HEALTH",
             "HEARTBEAT",
             "IN FLIGHT",
+            "SENT/S",
             "SENT",
             "DEFERRED",
             "FAILED",
@@ -106,6 +107,7 @@ impl Sheet {
                 Cell::text(text(instance, "health")),
                 Cell::text(&heartbeat(instance, look.now)),
                 Cell::count(member("in_flight")),
+                Cell::rate(sent.get(text(instance, "id")).copied().unwrap_or_default()),
                 Cell::count(member("sent")),
                 Cell::count(member("deferred")),
                 Cell::count(member("failed")),

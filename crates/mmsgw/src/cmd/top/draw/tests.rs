@@ -71,7 +71,10 @@ fn every_page_is_reached_by_tab_and_by_number() {
     let start = Instant::now();
     let mut app = app(start);
     keys(&mut app, &[KeyCode::Tab]);
-    has(&screen(&app, WIDE, start), &["a:b:c:1", "3 missed, 7s ago", "-:-:h:2", "gone", "LAST ERROR"]);
+    has(
+        &screen(&app, WIDE, start),
+        &["a:b:c:1", "3 missed, 7s ago", "-:-:h:2", "gone", "SENT/S", "15.0", "LAST ERROR"],
+    );
     keys(&mut app, &[KeyCode::Right]);
     has(&screen(&app, WIDE, start), &["east/tx", "night (by ops)"]);
     keys(&mut app, &[KeyCode::Char('4')]);
