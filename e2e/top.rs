@@ -84,6 +84,8 @@ async fn the_screen_shows_gateways_pauses_one_and_outlives_the_process() {
     terminal.order("size 60 15").await;
     terminal.shows(&["mmsgw top", "mm7:e2e:", "HEALTH", "q quit"]).await;
     terminal.order("size 120 40").await;
+    // Keys in the same moment would wait for the next key: crossterm reads either those or the change of size.
+    terminal.shows(&["DEFERRED"]).await;
     terminal.types("1p").await;
     terminal.shows(&[" pause mm4 ", "Why?"]).await;
     terminal.types("at night\r").await;

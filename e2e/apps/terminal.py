@@ -9,10 +9,11 @@ Reads orders from standard input, a line each, and answers with a line of JSON w
     end                waits until the program ends: its exit code, whether it left the terminal as it found it, and the
                        last it wrote
 """
-import codecs, fcntl, json, os, pty, re, signal, struct, subprocess, sys, termios, threading
+import codecs, fcntl, json, os, pty, re, struct, subprocess, sys, termios, threading
 
 ours, theirs = pty.openpty()
-lock = threading.Lock()
+lock, ended = threading.Lock(), threading.Event()
+END = b"[the program has ended]"
 TOKEN = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b.|[^\x1b]", re.S)
 
 
@@ -60,6 +61,8 @@ def copy():
     while octets := os.read(ours, 65536):
         with lock:
             screen.write(decoder.decode(octets))
+            if END.decode() in screen.tail:
+                ended.set()
 
 
 def answer(value):
@@ -80,8 +83,8 @@ for line in sys.stdin:
             answer(screen.text())
     elif word == "size":
         with lock:
+            # The program is told by the terminal.
             screen = size(*map(int, rest))
-        program.send_signal(signal.SIGWINCH)
     elif word == "keys":
         os.write(ours, bytes.fromhex(rest[0]))
     elif word == "terminate":
@@ -89,5 +92,8 @@ for line in sys.stdin:
     elif word == "end":
         code = program.wait()
         restored = termios.tcgetattr(theirs) == before
+        # What the program wrote last comes before this.
+        os.write(theirs, END)
+        ended.wait(60)
         with lock:
             answer({"code": code, "restored": restored, "tail": screen.tail})
