@@ -4,6 +4,7 @@
 //! together, read, and every fault is told with the file, the place and what would be right.
 
 mod reference;
+mod telling;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -392,7 +393,7 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path, faults: &mut Collector) -> Op
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(text: &str, faults: &mut Collector) -> Option<T> {
-    toml::from_str(text).map_err(|error| faults.add(error.to_string())).ok()
+    toml::from_str(text).map_err(|error| faults.add(telling::told(&error, text))).ok()
 }
 
 /// The files of a directory whose names end in `.toml`, by name. A directory that is not there holds none.
