@@ -80,7 +80,7 @@ pub(crate) fn start(log: &LogSection) -> anyhow::Result<LogLevel> {
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(Lines { mask_numbers: log.mask_numbers })
+        .with_writer(Lines { mask_numbers: log.mask_numbers, colours })
         .with_ansi(colours);
     let (started, filter) = match log.format {
         Format::Text => {

@@ -1,5 +1,8 @@
-//! Telephone numbers in log lines, made unreadable save for their last digits.
+//! Log lines as they are written: one event is one line whatever strangers wrote into it, and telephone numbers are made
+//! unreadable save for their last digits where that is wanted.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -8,6 +11,8 @@ use tracing_subscriber::fmt::MakeWriter;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lines {
     pub(super) mask_numbers: bool,
+    /// The subscriber colours its lines, and takes escapes out of what it is told itself.
+    pub(super) colours: bool,
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -21,18 +26,41 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Write for Lines {
     /// The subscriber writes a line at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut out = io::stderr().lock();
-        if self.mask_numbers {
-            out.write_all(masked(&String::from_utf8_lossy(line)).as_bytes())?;
-        } else {
-            out.write_all(line)?;
-        }
+        let text = one_line(line, self.colours);
+        let text = if self.mask_numbers { masked(&text).into() } else { text };
+        io::stderr().lock().write_all(text.as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
     }
+}
+
+/// The line with control characters written as escapes, so that no value begins a line of its own or steers a
+/// terminal. The line end that the subscriber put there stays.
+fn one_line(line: &[u8], colours: bool) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(line);
+    let inner = text.strip_suffix('\n').unwrap_or(&text);
+    let steers = |c: char| steers_a_terminal(c) && !(colours && c == '\u{1b}');
+    if !inner.contains(steers) {
+        return text;
+    }
+    let mut plain = String::with_capacity(text.len() + 16);
+    for c in inner.chars() {
+        if steers(c) {
+            let _ = write!(plain, "{}", c.escape_default());
+        } else {
+            plain.push(c);
+        }
+    }
+    plain.push('\n');
+    plain.into()
+}
+
+/// Control characters, ends of lines and paragraphs, and what turns the direction of writing.
+fn steers_a_terminal(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The line with every word of 7 to 15 digits cut to its last four, which leaves ids and times as they are.
@@ -66,5 +94,15 @@ mod tests {
         let expected = "2026-11-25T10:19:00.892696Z INFO to +***0102, ***0102/TYPE=PLMN@mms.example: \
                         message 019a0000000070008000000000000020 code=200 +1 (555) 555-0102 é\n";
         assert_eq!(masked(line), expected);
+    }
+
+    #[test]
+    fn an_event_is_one_line_whatever_is_in_it() {
+        let line = "INFO a\r\nERROR forged \u{1b}[2J \u{9b}31m \u{202e}gnp.exe é 你\n";
+        let plain = r"INFO a\r\nERROR forged \u{1b}[2J \u{9b}31m \u{202e}gnp.exe é 你";
+        assert_eq!(one_line(line.as_bytes(), false), format!("{plain}\n"));
+        let coloured = one_line("\u{1b}[32mINFO\u{1b}[0m a\nb\n".as_bytes(), true);
+        assert_eq!(coloured, "\u{1b}[32mINFO\u{1b}[0m a\\nb\n");
+        assert!(matches!(one_line(b"INFO fine\n", false), Cow::Borrowed("INFO fine\n")));
     }
 }
