@@ -205,3 +205,35 @@ async fn dashboards_alerts_and_pages_name_metrics_that_there_are() {
     let panels = dashboard["panels"].as_array().unwrap();
     assert!(panels.len() > 10 && panels.iter().all(|panel| panel["targets"][0]["expr"].is_string()));
 }
+
+/// The tests that a page names as `path/of/file.rs::name`, and where their names are not those of tests.
+fn named_tests(page: &str) -> (usize, Vec<String>) {
+    let text = read(page);
+    let named: BTreeSet<(&str, &str)> =
+        text.split('`').skip(1).step_by(2).filter_map(|code| code.split_once(".rs::")).collect();
+    let is_test = |file: &str, name: &str| {
+        let source = fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_default();
+        let lines: Vec<&str> = source.lines().map(str::trim).collect();
+        let begins = |line: &str| {
+            let line = line.strip_prefix("async ").unwrap_or(line);
+            line.strip_prefix("fn ")
+                .and_then(|rest| rest.strip_prefix(name))
+                .is_some_and(|r| r.starts_with('('))
+        };
+        let marked = |at: usize| lines[at.saturating_sub(3)..at].iter().any(|line| line.contains("test"));
+        // Within the macro of property tests the attribute is the same.
+        lines.iter().enumerate().any(|(at, line)| begins(line) && marked(at))
+    };
+    let missing = named.iter().filter(|(file, name)| !is_test(file, name));
+    (named.len(), missing.map(|(file, name)| format!("{file}.rs::{name}")).collect())
+}
+
+#[test]
+fn tests_that_pages_name_are_there() {
+    let (count, missing) = named_tests("docs/peers-failures.md");
+    assert!(missing.is_empty(), "the page names tests that there are not: {missing:#?}");
+    assert!(count >= 40, "the page names {count} tests");
+    let table = read("docs/peers-failures.md");
+    let failures = table.lines().filter(|line| line.starts_with("| ") && line.contains(".rs::"));
+    assert_eq!(failures.count(), 23, "each failure has its tests");
+}

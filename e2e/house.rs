@@ -126,3 +126,39 @@ fn architecture_names_every_crate_every_state_and_every_dependency() {
         assert!(word(&text, state.name()), "ARCHITECTURE.md does not name {state}");
     }
 }
+
+/// Lines of a source that are there outside of tests.
+fn productive(source: &str) -> impl Iterator<Item = &str> {
+    source.lines().take_while(|line| line.trim() != "#[cfg(test)]")
+}
+
+/// Rust files below a directory, those aside that hold tests only.
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if name.starts_with("test") {
+            continue;
+        }
+        if path.is_dir() {
+            sources(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn the_gateway_starts_no_programs() {
+    let mut found = Vec::new();
+    for (name, ..) in LADDER {
+        sources(&root().join("crates").join(name).join("src"), &mut found);
+    }
+    assert!(found.len() > 200, "only {} files were read", found.len());
+    for path in found {
+        let source = fs::read_to_string(&path).unwrap();
+        let starts = productive(&source)
+            .find(|line| line.contains("process::Command") || line.contains("::Command::new"));
+        assert_eq!(starts, None, "{} starts a program; what messages say must not get there", path.display());
+    }
+}

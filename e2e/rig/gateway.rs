@@ -104,14 +104,24 @@ pub(crate) struct Gateway {
     child: Child,
     log: Arc<Mutex<String>>,
     files: Files,
+    most_open: Option<u32>,
     is_killed: bool,
 }
 
 impl Gateway {
     /// Starts it and waits until all of its listeners are open.
     pub(crate) fn start(files: Files) -> Self {
-        let (child, log) = spawn(&files);
-        let mut gateway = Self { child, log, files, is_killed: false };
+        Self::start_with(files, None)
+    }
+
+    /// The same for a process that may have no more than `most` files and sockets open.
+    pub(crate) fn start_with_few_files(files: Files, most: u32) -> Self {
+        Self::start_with(files, Some(most))
+    }
+
+    fn start_with(files: Files, most_open: Option<u32>) -> Self {
+        let (child, log) = spawn(&files, most_open);
+        let mut gateway = Self { child, log, files, most_open, is_killed: false };
         gateway.await_listeners();
         gateway
     }
@@ -157,9 +167,14 @@ impl Gateway {
         &self.files
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Starts it again on what it left; its listeners may be at other ports.
     pub(crate) fn start_again(&mut self) {
-        (self.child, self.log) = spawn(&self.files);
+        (self.child, self.log) = spawn(&self.files, self.most_open);
         self.is_killed = false;
         self.await_listeners();
     }
@@ -191,8 +206,16 @@ impl Gateway {
 }
 
 /// The process, and its log as it grows.
-fn spawn(files: &Files) -> (Child, Arc<Mutex<String>>) {
-    let mut child = Command::new(BINARY)
+fn spawn(files: &Files, most_open: Option<u32>) -> (Child, Arc<Mutex<String>>) {
+    let mut command = match most_open {
+        None => Command::new(BINARY),
+        Some(most) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("ulimit -n {most}; exec \"$0\" \"$@\""), BINARY]);
+            shell
+        }
+    };
+    let mut child = command
         .args(["serve", "-c"])
         .arg(files.main())
         .stdin(Stdio::null())

@@ -1,5 +1,6 @@
 //! The receiver against peers in great numbers and in bad faith, over real sockets.
 
+use mmsgw_domain::IntakeKind;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -148,4 +149,26 @@ async fn peers_that_go_away_in_the_middle_leave_nothing_behind() {
     talk.asks("NOOP", "250").await;
     assert!(house.jobs("east").await.is_empty());
     wait_for("connections that end", || house.drain.tasks() <= 2).await;
+}
+
+#[tokio::test]
+async fn recipients_change_nothing_about_the_sender() {
+    let house = house("", &["east", "west"]).await;
+    for sender in ["", "nobody", "+15555550101/TYPE=PLMN@mms.peer.example"] {
+        let mut talk = house.greeted().await;
+        let reply = talk.asks(&format!("MAIL FROM:<{sender}>"), "").await;
+        if reply.starts_with('5') {
+            assert_eq!(sender, "nobody", "{reply}");
+            continue;
+        }
+        talk.asks("RCPT TO:<+15555550102/TYPE=PLMN@elsewhere.example>", "5").await;
+        talk.asks(EAST, "250").await;
+        talk.asks("DATA", "354").await;
+        talk.asks(&format!("{}.", delivery_report()), "250").await;
+        let jobs = house.jobs("east").await;
+        let IntakeKind::Mail { mail_from, rcpt_to } = &jobs.last().unwrap().kind else {
+            panic!("{:?}", jobs.last())
+        };
+        assert_eq!((mail_from.as_str(), rcpt_to.len()), (sender, 1));
+    }
 }

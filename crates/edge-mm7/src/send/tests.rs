@@ -1,5 +1,6 @@
 //! The sender against an MMSC of a few lines, over real sockets.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -297,6 +298,10 @@ async fn headers_are_as_mmscs_want_them() {
         (post.header("transfer-encoding"), post.header("authorization"), post.header("expect")),
         (None, None, None)
     );
+    let names: BTreeSet<String> =
+        post.head.lines().skip(1).filter_map(|line| Some(line.split_once(':')?.0.to_lowercase())).collect();
+    let needed = ["accept", "content-length", "content-type", "host", "soapaction", "user-agent"];
+    assert_eq!(names, BTreeSet::from(needed.map(str::to_owned)), "nothing of ours shall leak");
     let content_type = post.header("content-type").unwrap();
     assert!(content_type.starts_with("multipart/related; type=\"text/xml\"; start=\"<soap>\"; boundary=\""));
     let post = posted("soap_action = 'urn:x'\nusername = 'user'\npassword = 'pass'\n", None).await;

@@ -117,3 +117,17 @@ async fn two_changes_at_once_do_not_swallow_one_another() {
     assert_eq!(now.content.parts.len(), 1 + taken, "every change that was taken is there");
     assert!(results.iter().all(|r| matches!(r, Ok(_) | Err(Refusal::Conflict))));
 }
+
+#[tokio::test]
+async fn a_message_is_not_taken_before_its_media_are_kept() {
+    let rig = Rig::new();
+    rig.engine.know_group(crate::rig::group_settings("gw"));
+    rig.lose_media_directory();
+    let picture = template_with(DraftContent::Octets(Bytes::from_static(b"\xff\xd8new")));
+    let refused = rig.engine.submit_new(picture, to_one()).await.unwrap_err();
+    assert!(matches!(refused, Refusal::Store(_)), "{refused:?}");
+    assert!(
+        rig.store.queues().await.unwrap().iter().all(|queue| queue.waiting == 0),
+        "an envelope without content"
+    );
+}

@@ -143,6 +143,12 @@ impl Rig {
         files(self.dir.path())
     }
 
+    /// Puts a file where the directory of media was.
+    pub(crate) fn lose_media_directory(&self) {
+        std::fs::remove_dir_all(self.dir.path()).unwrap();
+        std::fs::write(self.dir.path(), "").unwrap();
+    }
+
     pub(crate) async fn message(&self, id: MessageId) -> Message {
         self.store.message(id).await.unwrap().expect("the message is known")
     }

@@ -314,6 +314,12 @@ fn bodies_of_all_shapes() {
         ("part-1.txt", "text/plain")
     );
     assert_eq!(text.parts[0].content, InboundContent::Text("hé".into()));
+    let quoted = full(
+        &[],
+        "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: Quoted-Printable\n",
+        "caf=C3=A9 =3D =\nok",
+    );
+    assert_eq!(quoted.parts[0].content, InboundContent::Text("café = ok".into()));
     let image = full(
         &[],
         "Content-Type: image/GIF; name=\"x/../cat.gif\"\nContent-Transfer-Encoding: base64\n",
