@@ -48,6 +48,8 @@ pub enum ProblemCode {
     InvalidRequest,
     /// Too much waits already.
     Overloaded,
+    /// The key is used more often than it may be.
+    RateLimited,
     /// A fault of mmsgw.
     Internal,
     /// The store does not answer.
@@ -58,7 +60,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::Unauthorized,
@@ -79,6 +81,7 @@ impl ProblemCode {
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
         Self::Overloaded,
+        Self::RateLimited,
         Self::Internal,
         Self::StoreUnavailable,
         Self::AnswerTimeout,
@@ -130,6 +133,9 @@ impl ProblemCode {
             }
             Self::InvalidRequest => "Correct the fields that errors names.",
             Self::Overloaded => "Send the request again after the time in the Retry-After header.",
+            Self::RateLimited => {
+                "Send it again after the time in the Retry-After header; send many messages as a batch."
+            }
             Self::Internal => "Report the instance to the operator, who finds it in the log.",
             Self::StoreUnavailable => "Send the request again after the time in the Retry-After header.",
             Self::AnswerTimeout => {
@@ -166,6 +172,7 @@ impl ProblemCode {
             }
             Self::InvalidRequest => ("invalid_request", 422, "Some fields do not hold what they must"),
             Self::Overloaded => ("overloaded", 429, "Too many messages wait already"),
+            Self::RateLimited => ("rate_limited", 429, "Too many requests in too short a time"),
             Self::Internal => ("internal", 500, "Something went wrong in mmsgw"),
             Self::StoreUnavailable => ("store_unavailable", 503, "The store does not answer"),
             Self::AnswerTimeout => ("answer_timeout", 504, "The answer was not ready in time"),

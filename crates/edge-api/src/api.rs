@@ -6,6 +6,7 @@ use std::time::Duration;
 use mmsgw_contract::{Keys, Links, Rules};
 use mmsgw_domain::{Clock, Timestamp};
 use mmsgw_engine::Engine;
+use mmsgw_net::RateLimit;
 
 use crate::config::{ApiSettings, SettingsError};
 
@@ -19,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) rules: Rules,
     pub(crate) links: Links,
     pub(crate) keys: Keys,
+    /// What each key, or peer, may ask for.
+    pub(crate) rate: Option<RateLimit<String>>,
     /// The public address, empty where there is none.
     pub(crate) base: String,
     pub(crate) max_body: usize,
@@ -50,6 +53,7 @@ impl Api {
             rules: settings.rules()?,
             links,
             keys: Keys::new(&settings.keys),
+            rate: RateLimit::per_second(settings.requests_per_second),
             base,
             max_body: settings.max_body.as_usize(),
             max_line: settings.max_line.as_usize(),

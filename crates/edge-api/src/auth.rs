@@ -4,6 +4,7 @@
 //! What a key may not see does not exist for it, so that nothing can be learned from a refusal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, HeaderName};
@@ -11,6 +12,7 @@ use http::request::Parts;
 use mmsgw_contract::{FaultCode, KeySettings, Keys, Problem, ProblemCode, Scope};
 use mmsgw_domain::{Address, Direction, GroupName, Message, Template, TraceParent};
 use mmsgw_engine::BulkStatus;
+use mmsgw_net::{Peer, peer_of};
 
 use crate::api::Api;
 use crate::error::Refused;
@@ -33,6 +35,22 @@ fn caller(keys: &Keys, parts: &Parts) -> Result<Caller, Problem> {
     // What cannot be read is as good as absent (W3C Trace Context, clause 3.2.2.5).
     let trace = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
     keys.shown(authorization).map(|key| Caller { key, trace })
+}
+
+/// Refuses a caller that asks for more than it may in a second.
+fn in_time(api: &Api, caller: &Caller, parts: &Parts) -> Result<(), Problem> {
+    let Some(rate) = &api.rate else { return Ok(()) };
+    let who = match &caller.0 {
+        Some(key) => key.name.clone(),
+        None => {
+            parts.extensions.get::<Peer>().map_or_else(String::new, |p| peer_of(p.address.ip()).to_string())
+        }
+    };
+    rate.take(who).map_err(|wait| {
+        let whole = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        Problem::new(ProblemCode::RateLimited, "more requests than one may send in a second")
+            .retry_after(whole)
+    })
 }
 
 impl Caller {
@@ -125,6 +143,7 @@ impl FromRequestParts<Api> for Reader {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
         let caller = caller(&api.keys, parts)?;
         caller.needs(Scope::Read)?;
+        in_time(api, &caller, parts)?;
         Ok(Self(caller))
     }
 }
@@ -135,6 +154,7 @@ impl FromRequestParts<Api> for Sender {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
         let caller = caller(&api.keys, parts)?;
         caller.needs(Scope::Send)?;
+        in_time(api, &caller, parts)?;
         Ok(Self(caller))
     }
 }

@@ -26,6 +26,10 @@ pub struct ApiSettings {
     pub request_timeout: Span,
     /// Most connections at a time.
     pub max_connections: usize,
+    /// Most connections of one peer; 0 for half of all.
+    pub max_connections_per_peer: usize,
+    /// Most requests of one key in a second, or of one peer where nobody needs a key; 0 for no limit.
+    pub requests_per_second: f64,
     /// Media types that parts may have.
     pub content_types: Vec<String>,
     /// Most of everything that one request may hold.
@@ -64,7 +68,7 @@ pub struct LimitSettings {
 }
 
 /// Settings that cannot work.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SettingsError {
     /// Anybody could send messages.
     #[error(
@@ -84,6 +88,9 @@ pub enum SettingsError {
     /// Two keys could not be told apart.
     #[error("two [[api.key]] have the same name or hash: `{0}`")]
     Twice(String),
+    /// Not a rate.
+    #[error("api.requests_per_second is {0}: give a number of requests, 0 for no limit")]
+    Rate(f64),
     /// A key that may do nothing.
     #[error("[[api.key]] `{0}` has no scopes: give at least one of send, read, admin")]
     NoScope(String),
@@ -101,6 +108,8 @@ impl Default for ApiSettings {
             max_line: ByteSize(64 << 10),
             request_timeout: Span::secs(30),
             max_connections: 4_096,
+            max_connections_per_peer: 0,
+            requests_per_second: 0.0,
             content_types: ContentTypes::DEFAULT.iter().map(|kind| (*kind).to_owned()).collect(),
             limits: LimitSettings::default(),
             keys: Vec::new(),
@@ -139,6 +148,9 @@ impl ApiSettings {
             if !good || url.query().is_some() || url.fragment().is_some() {
                 return Err(SettingsError::PublicUrl(url.to_string()));
             }
+        }
+        if !self.requests_per_second.is_finite() || self.requests_per_second < 0.0 {
+            return Err(SettingsError::Rate(self.requests_per_second));
         }
         self.check_limits()?;
         self.check_keys()?;
@@ -267,6 +279,7 @@ mod tests {
         assert!(error("listen = \"0.0.0.0:80\"").contains("[[api.key]]"));
         assert!(error("content_types = [\"jpeg\"]").contains("`jpeg`"));
         assert!(error("public_url = \"ftp://a\"").contains("ftp://a"));
+        assert!(error("requests_per_second = -1.5").contains("api.requests_per_second is -1.5"));
         assert!(error("request_timeout = 0").contains("api.request_timeout"));
         let key = |name: &str, digit: &str, scopes: &str| {
             format!("[[api.key]]\nname = \"{name}\"\nhash = \"{}\"\nscopes = [{scopes}]\n", digit.repeat(64))

@@ -56,6 +56,7 @@ pub fn serve_on(
     let tls = settings.tls.as_ref().map(|tls| ServerTls::load(tls, Alpn::Http)).transpose()?.map(Arc::new);
     let limits = HttpLimits {
         max_connections: settings.max_connections,
+        max_connections_per_peer: settings.max_connections_per_peer,
         // Longer than the slowest answer, see the envelope.
         stall_timeout: settings.request_timeout.0.saturating_mul(3),
         ..HttpLimits::default()

@@ -3,14 +3,18 @@
 //! It answers for who may connect, for whom a mail is taken, and for time limits. What a mail means
 //! is found out later, by the gateway of the group.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use mmsgw_domain::{GroupName, IntakeKind};
 use mmsgw_engine::{Engine, Refusal};
-use mmsgw_net::{Alpn, BindError, Drain, Listener, MaybeTls, Permit, ServerTls, TlsError, accept_tcp, bind};
+use mmsgw_net::{
+    Alpn, BindError, Drain, Listener, MaybeTls, Neighbours, Permit, RateLimit, ServerTls, TlsError,
+    accept_tcp, bind, peer_of,
+};
 use mmsgw_smtp::auth::Credentials;
 use mmsgw_smtp::server::{AuthPolicy, Event, Extensions, NotDue, ServerOptions, ServerSession, Step};
 use mmsgw_smtp::{Enhanced, Envelope, Reply, Stage};
@@ -89,7 +93,9 @@ impl SmtpReceiver {
     pub async fn serve(self, engine: Engine, routes: Arc<ArcSwap<Routes>>, drain: Drain) {
         tracing::info!(address = %self.address, "SMTP receiver listens");
         let Self { settings, tls, names, .. } = self;
-        let shared = Arc::new(Shared { engine, routes, settings, tls, names, drain });
+        let neighbours = Neighbours::new(settings.max_connections_per_peer, settings.max_connections);
+        let rate = RateLimit::per_second(settings.mails_per_second);
+        let shared = Arc::new(Shared { engine, routes, settings, tls, names, drain, neighbours, rate });
         // Peers that come meanwhile wait: nobody is turned away for our not knowing them yet.
         tokio::select! {
             () = shared.drain.draining() => {}
@@ -100,6 +106,10 @@ impl SmtpReceiver {
         let accepting = accept_tcp(self.listener, most, watched, move |stream, address, permit| {
             let shared = Arc::clone(&shared);
             async move {
+                let Some(_place) = shared.neighbours.admit(address.ip()) else {
+                    permit.refuse();
+                    return shared.turn_away(stream).await;
+                };
                 let Some(stream) = shared.secured(stream, address).await else { return permit.refuse() };
                 Connection::new(&shared, address, &permit).run(Peer::new(stream), permit).await;
             }
@@ -130,6 +140,9 @@ struct Shared {
     tls: Option<Arc<ServerTls>>,
     names: Arc<Names>,
     drain: Drain,
+    neighbours: Neighbours,
+    /// Mails begun, by peer.
+    rate: Option<RateLimit<IpAddr>>,
 }
 
 /// One connection from a peer.
@@ -297,6 +310,11 @@ impl<'a> Connection<'a> {
                 tracing::warn!(peer = %self.address, user = credentials.user, "wrong user name or password");
                 self.session.reject(Reply::wrong_credentials())
             }
+            Event::MailFrom(_) if !self.shared.has_turn(self.address) => self.session.reject(Reply::new(
+                450,
+                Enhanced(4, 7, 0),
+                "too many mails in this second; come again",
+            )),
             Event::MailFrom(envelope) => {
                 self.mail_from = envelope.mail_from;
                 self.accepted.clear();
@@ -391,6 +409,28 @@ impl Shared {
         secured.inspect_err(|error| tracing::info!(peer = %address, %error, "no encryption with a peer")).ok()
     }
 
+    /// Whether the peer may begin one more mail now.
+    fn has_turn(&self, address: SocketAddr) -> bool {
+        let taken = self.rate.as_ref().is_none_or(|rate| rate.take(peer_of(address.ip())).is_ok());
+        if !taken {
+            tracing::debug!(peer = %address, "more mails than a peer may begin in a second");
+        }
+        taken
+    }
+
+    /// A word to a peer that has connections enough, where it would be understood.
+    async fn turn_away(&self, stream: TcpStream) {
+        if self.settings.implicit_tls {
+            return;
+        }
+        let mut reply = Vec::new();
+        Reply::new(421, Enhanced(4, 7, 0), "too many connections from you; come again").write(&mut reply);
+        let mut peer = Peer::new(MaybeTls::Plain(stream));
+        if peer.write(&[&reply], FAREWELL).await.is_ok() {
+            peer.close(FAREWELL).await;
+        }
+    }
+
     fn options(&self) -> ServerOptions {
         let settings = &self.settings;
         ServerOptions {
@@ -416,6 +456,9 @@ impl Shared {
         })
     }
 }
+
+/// Time for the word to a peer that is turned away.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Whatever it is, the peer shall come again: nothing is wrong with its mail.
 fn not_kept(group: &GroupName, refusal: &Refusal) -> Reply {

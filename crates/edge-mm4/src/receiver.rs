@@ -37,6 +37,10 @@ pub struct ReceiverSettings {
     pub max_recipients: usize,
     /// Most connections at once; others wait.
     pub max_connections: usize,
+    /// Most connections of one peer at once; 0 for half of all.
+    pub max_connections_per_peer: usize,
+    /// Most mails that one peer may begin in a second; 0 for no limit.
+    pub mails_per_second: f64,
     /// Errors that a peer may make before it is sent away.
     pub max_errors: u32,
     /// How long a peer may take for its next command.
@@ -78,6 +82,8 @@ impl Default for ReceiverSettings {
             max_size: ByteSize(10 << 20),
             max_recipients: MAX_RECIPIENTS,
             max_connections: 4_096,
+            max_connections_per_peer: 0,
+            mails_per_second: 0.0,
             max_errors: 20,
             command_timeout: Span::secs(300),
             data_timeout: Span::secs(180),
@@ -107,6 +113,11 @@ impl ReceiverSettings {
         faults.unless(is_domain(&self.hostname), "hostname", || {
             format!("`{}` is no host name", self.hostname.escape_debug())
         });
+        faults.unless(
+            self.mails_per_second.is_finite() && self.mails_per_second >= 0.0,
+            "mails_per_second",
+            || "must be a number of mails, 0 for no limit".into(),
+        );
         faults.unless(self.max_recipients > 0, "max_recipients", || "must be at least 1".into());
         faults.unless(self.max_connections > 0, "max_connections", || "must be at least 1".into());
         faults.unless(self.max_size.0 > 0, "max_size", || "must be more than nothing".into());

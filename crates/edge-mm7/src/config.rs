@@ -231,6 +231,8 @@ pub struct Inbound {
     pub path: Option<String>,
     /// Octets of the largest request taken.
     pub max_body: ByteSize,
+    /// Most requests that one peer may post in a second; 0 for no limit.
+    pub requests_per_second: f64,
     /// Answer faults with HTTP status 200 where SOAP 1.1 clause 6.2 wants 500; absent: as the dialect says.
     /// Settling moves it there.
     pub faults_with_200: Option<bool>,
@@ -267,6 +269,7 @@ impl Default for Inbound {
             tls: None,
             path: None,
             max_body: ByteSize(10_000_000),
+            requests_per_second: 0.0,
             faults_with_200: None,
             accept_submit: false,
             report_url: None,

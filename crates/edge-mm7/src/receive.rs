@@ -7,6 +7,7 @@
 //! clause 6.2.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use mmsgw_engine::{Engine, Refusal};
 use mmsgw_mm7::{
     self as mm7, Context, ErrorSide, FaultKind, Pdu, Status, WriteOptions, write_envelope, write_fault,
 };
-use mmsgw_net::Peer;
+use mmsgw_net::{Peer, RateLimit, peer_of};
 
 use crate::auth::{Asking, Door, Turned};
 use crate::config::{Mm7Settings, SecretError};
@@ -37,6 +38,8 @@ pub struct Receiver {
     door: Door,
     path: Option<String>,
     limits: mm7::Limits,
+    /// Requests, by peer.
+    rate: Option<RateLimit<IpAddr>>,
     vaspid: Option<String>,
     relay_server_id: Option<String>,
     faults_with_200: bool,
@@ -56,6 +59,7 @@ impl Receiver {
             door: Door::new(inbound)?,
             path: inbound.path.clone(),
             limits: limits(inbound.max_body),
+            rate: RateLimit::per_second(inbound.requests_per_second),
             vaspid: settings.gateway.vaspid.clone().filter(|_| inbound.check_vaspid),
             relay_server_id: inbound.relay_server_id.clone(),
             faults_with_200: settings.dialect.faults_with_200,
@@ -83,6 +87,12 @@ impl Receiver {
             _ => true,
         };
         fits(relay, &self.relay_server_id) && fits(vaspid, &self.vaspid)
+    }
+
+    /// How long a peer is to wait that has posted more than it may in a second.
+    fn is_too_fast(&self, peer: Option<&Peer>) -> Option<Duration> {
+        let (rate, peer) = (self.rate.as_ref()?, peer?);
+        rate.take(peer_of(peer.address.ip())).err()
     }
 
     /// The operation is offered here.
@@ -163,6 +173,10 @@ impl Reception {
         let from = peer.map_or_else(String::new, |peer| peer.address.to_string());
         let tap = self.engine.tap(&self.receiver.group);
         wire::heard_request(&tap, &format!("{} {} from {from}", head.method, head.uri.path()), &head.headers);
+        if let Some(wait) = self.receiver.is_too_fast(peer) {
+            tracing::debug!(gateway.group = %self.receiver.group, peer = from, "more than a peer may post in a second");
+            return wire::said_response(&tap, self.patience(wait, &Context::default())).await;
+        }
         let asking = Asking { method: &head.method, target: &head.uri, headers: &head.headers };
         if let Err(turned) = self.receiver.door.admit(peer, asking) {
             tracing::warn!(gateway.group = %self.receiver.group, peer = from, ?turned, "not let in");
@@ -288,6 +302,11 @@ impl Reception {
             Refusal::Overloaded { retry_after } => *retry_after,
             _ => PATIENCE,
         };
+        self.patience(wait, context)
+    }
+
+    /// The MMSC is to come again after `wait`.
+    fn patience(&self, wait: Duration, context: &Context) -> Response {
         let mut response = self.receiver.fault(FaultKind::Overloaded, None, context);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         response

@@ -21,6 +21,9 @@ listen = "127.0.0.1:8082"
 on_api = false
 # Most connections at once; others wait.
 max_connections = 1024
+# Most connections of one peer (an address; of IPv6 a network of 64 bits), more of them are closed at once; 0 for half of
+# all, so that no single peer keeps all others out.
+max_connections_per_peer = 0
 # A connection without a request is closed after that.
 idle_timeout = "60s"
 
@@ -39,6 +42,7 @@ pub(crate) struct CarrierHttpSettings {
     pub(crate) listen: SocketAddr,
     pub(crate) on_api: bool,
     pub(crate) max_connections: usize,
+    pub(crate) max_connections_per_peer: usize,
     pub(crate) idle_timeout: Span,
     pub(crate) tls: Option<ServerTlsSettings>,
 }
@@ -49,6 +53,7 @@ impl Default for CarrierHttpSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8082)),
             on_api: false,
             max_connections: 1024,
+            max_connections_per_peer: 0,
             idle_timeout: Span::secs(60),
             tls: None,
         }
@@ -60,6 +65,7 @@ impl CarrierHttpSettings {
     pub(crate) fn limits(&self) -> HttpLimits {
         HttpLimits {
             max_connections: self.max_connections,
+            max_connections_per_peer: self.max_connections_per_peer,
             idle_timeout: self.idle_timeout.0,
             ..HttpLimits::default()
         }

@@ -3,6 +3,7 @@
 //! * [`count`]: connections counted, for metrics.
 //! * [`tls`]: certificates and keys from files, for both directions, reloadable on the server side.
 //! * [`listen`]: binding, and accepting TCP connections up to a limit.
+//! * [`neighbours`], [`rate`]: how many connections one peer may hold, and how much a key may ask for in a second.
 //! * [`serve`]: HTTP/1.1 and HTTP/2 on such a listener, with time limits for every phase of a connection.
 //! * [`connect`]: outgoing TCP, and a stream that can turn into TLS half way (STARTTLS).
 //! * [`http`]: an HTTP client that follows nobody's redirect and reads no more than it was told to.
@@ -18,7 +19,9 @@ pub mod drain;
 pub mod guard;
 pub mod http;
 pub mod listen;
+pub mod neighbours;
 mod pulse;
+pub mod rate;
 pub mod serve;
 pub mod tls;
 
@@ -31,6 +34,8 @@ pub use drain::Drain;
 pub use guard::{AddressClass, AddressGuard, GuardError};
 pub use http::{BodyError, ClientError, HttpClient, HttpSettings, USER_AGENT, read_limited, streamed};
 pub use listen::{BindError, Listener, Permit, accept_tcp, adopt, bind};
+pub use neighbours::{Neighbours, Place, peer_of};
+pub use rate::RateLimit;
 pub use serve::{HttpLimits, Peer, serve_http};
 pub use tls::{
     Alpn, ClientCertificate, ClientTls, ClientTlsSettings, HandshakeError, ServerTls, ServerTlsSettings,

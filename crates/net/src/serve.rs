@@ -26,6 +26,7 @@ use tower::{Service, ServiceExt};
 use crate::connect::MaybeTls;
 use crate::drain::Drain;
 use crate::listen::{Listener, Permit, accept_tcp};
+use crate::neighbours::Neighbours;
 use crate::pulse::{Alarm, Phase, PhaseLimits, Pulse, Pulsed};
 use crate::tls::ServerTls;
 
@@ -34,6 +35,8 @@ use crate::tls::ServerTls;
 pub struct HttpLimits {
     /// Most connections at a time; more of them wait to be accepted.
     pub max_connections: usize,
+    /// Most connections of one peer at a time, more of them are closed at once; 0 for half of `max_connections`.
+    pub max_connections_per_peer: usize,
     /// Time for the TLS handshake.
     pub tls_handshake_timeout: Duration,
     /// Time for a request's head, counted from the beginning of the connection and, for later requests of
@@ -54,6 +57,7 @@ impl Default for HttpLimits {
     fn default() -> Self {
         Self {
             max_connections: 4096,
+            max_connections_per_peer: 0,
             tls_handshake_timeout: Duration::from_secs(10),
             header_read_timeout: Duration::from_secs(10),
             max_header_bytes: 32 * 1024,
@@ -97,7 +101,8 @@ pub async fn serve_http<S, B>(
     S::Error: Into<Box<dyn Error + Send + Sync>> + Send,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + 'static,
 {
-    let host = Arc::new(Host { tls, limits, drain: drain.clone(), service });
+    let neighbours = Neighbours::new(limits.max_connections_per_peer, limits.max_connections);
+    let host = Arc::new(Host { tls, limits, neighbours, drain: drain.clone(), service });
     accept_tcp(listener, limits.max_connections, drain, move |tcp, address, permit| {
         Arc::clone(&host).connection(tcp, address, permit)
     })
@@ -108,6 +113,7 @@ pub async fn serve_http<S, B>(
 struct Host<S> {
     tls: Option<Arc<ServerTls>>,
     limits: HttpLimits,
+    neighbours: Neighbours,
     drain: Drain,
     service: S,
 }
@@ -120,6 +126,7 @@ where
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + 'static,
 {
     async fn connection(self: Arc<Self>, tcp: TcpStream, address: SocketAddr, permit: Permit) {
+        let Some(_place) = self.neighbours.admit(address.ip()) else { return permit.refuse() };
         let stream = match &self.tls {
             None => MaybeTls::Plain(tcp),
             Some(tls) => match tls.accept(tcp, self.limits.tls_handshake_timeout).await {
@@ -358,6 +365,32 @@ mod tests {
         read_answer(&mut stream).await;
         stream.write_all(b"GET / HT").await.unwrap();
         assert_eq!(read_end(&mut stream).await, "");
+    }
+
+    /// All that one peer may have are taken; peers at other addresses are served.
+    #[tokio::test]
+    async fn one_peer_does_not_keep_others_out() {
+        let site = site(HttpLimits { max_connections: 8, max_connections_per_peer: 3, ..far() }, None);
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(site.address).await.unwrap();
+            stream.write_all(b"GET / HT").await.unwrap();
+            held.push(stream);
+        }
+        for _ in 0..20 {
+            let mut more = TcpStream::connect(site.address).await.unwrap();
+            assert_eq!(read_end(&mut more).await, "");
+        }
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+        let mut other = socket.connect(site.address).await.unwrap();
+        other.write_all(GET).await.unwrap();
+        assert!(read_answer(&mut other).await.starts_with("HTTP/1.1 200"));
+        held.pop();
+        let mut again = TcpStream::connect(site.address).await.unwrap();
+        while again.write_all(GET).await.is_err() || again.read_u8().await.is_err() {
+            again = TcpStream::connect(site.address).await.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -17,11 +17,16 @@ pub(crate) struct Site {
 impl Site {
     /// A world with one key for each line of settings.
     pub(crate) fn new(keys: &[&str]) -> Self {
+        Self::with("", keys)
+    }
+
+    /// The same with further settings before the keys.
+    fn with(head: &str, keys: &[&str]) -> Self {
         let made: Vec<ApiKey> = keys.iter().map(|_| ApiKey::generate()).collect();
         let tables = keys.iter().zip(&made).enumerate().map(|(index, (rest, key))| {
             format!("[[key]]\nname = \"{index}\"\nhash = \"{}\"\n{rest}\n", key.hash)
         });
-        let text: String = tables.collect();
+        let text: String = std::iter::once(head.to_owned()).chain(tables).collect();
         Self { world: World::with(&text, EngineSettings::default()), keys: made }
     }
 
@@ -109,4 +114,26 @@ async fn gateways_and_origins_limit_what_is_used_and_seen() {
     let change = json!({"origin": "55555"});
     let path = format!("/mmsgw/v1/mms/{}", ours["id"].as_str().unwrap());
     assert_eq!(site.call(0, Method::PUT, &path, &change).await.problem(403, "forbidden"), ["/origin"]);
+}
+
+#[tokio::test]
+async fn a_key_has_its_rate_and_others_have_theirs() {
+    let keys = ["scopes = [\"send\"]", "scopes = [\"send\"]"];
+    let site = Site::with("requests_per_second = 0.01\n", &keys);
+    site.post(0, "/mmsgw/v1/mms", &template("54321")).await.expect(201);
+    for _ in 0..2 {
+        let refused = site.post(0, "/mmsgw/v1/mms", &template("54321")).await;
+        refused.problem(429, "rate_limited");
+        let wait: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((90..=100).contains(&wait), "{wait}");
+    }
+    site.post(1, "/mmsgw/v1/mms", &template("54321")).await.expect(201);
+    // Without keys each peer counts; these have no address and are one.
+    let open = World::with("requests_per_second = 0.01\n", EngineSettings::default());
+    open.post("/mmsgw/v1/mms", &template("54321")).await.expect(201);
+    open.post("/mmsgw/v1/mms", &template("54321")).await.problem(429, "rate_limited");
+    let quick = Site::with("requests_per_second = 500\n", &keys);
+    for _ in 0..100 {
+        quick.post(0, "/mmsgw/v1/mms", &template("54321")).await.expect(201);
+    }
 }

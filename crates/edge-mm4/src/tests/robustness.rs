@@ -172,3 +172,35 @@ async fn recipients_change_nothing_about_the_sender() {
         assert_eq!((mail_from.as_str(), rcpt_to.len()), (sender, 1));
     }
 }
+
+#[tokio::test]
+async fn a_peer_has_its_connections_and_its_mails_in_a_second() {
+    let house =
+        house("max_connections = 10\nmax_connections_per_peer = 2\nmails_per_second = 0.01", &["east"]).await;
+    let mut first = house.greeted().await;
+    let mut second = house.talk().await;
+    second.hears("220").await;
+    for _ in 0..20 {
+        let mut third = house.talk().await;
+        third.hears("421").await;
+        assert!(third.is_closed().await);
+    }
+    first.asks(SENDER, "250").await;
+    first.asks(EAST, "250").await;
+    first.asks("DATA", "354").await;
+    first.asks(&format!("{}.", delivery_report()), "250").await;
+    // Both are one peer; the session goes on.
+    second.asks("EHLO mmsc.peer.example", "250").await;
+    for talk in [&mut first, &mut second] {
+        talk.asks(SENDER, "450").await;
+        talk.asks(EAST, "503").await;
+        talk.asks("NOOP", "250").await;
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+    let mut other = Talk::over(socket.connect(house.address).await.unwrap());
+    other.hears("220").await;
+    other.asks("EHLO mmsc.peer.example", "250").await;
+    other.asks(SENDER, "250").await;
+    assert_eq!(house.jobs("east").await.len(), 1);
+}

@@ -102,6 +102,9 @@ impl Inbound {
         if self.tls.is_some() && self.host.is_none() {
             faults.add("inbound.tls", "is for a listener of its own; say where in `host`");
         }
+        if !self.requests_per_second.is_finite() || self.requests_per_second < 0.0 {
+            faults.add("inbound.requests_per_second", "must be a number of requests, 0 for no limit");
+        }
         if self.max_body.0 == 0 {
             faults.add("inbound.max_body", "must not be 0");
         }

@@ -375,3 +375,13 @@ async fn a_message_goes_out_and_its_reports_come_back() {
         await_state(&house.engine, message.id, state).await;
     }
 }
+
+#[tokio::test]
+async fn a_peer_has_its_requests_in_a_second() {
+    let house = House::open("[inbound]\nrequests_per_second = 0.01\n").await;
+    let report = delivery_report("tx-1", "msg-1", "Expired");
+    assert_eq!(house.post("", &report).await.codes(), (200, Some(1000)));
+    let refused = house.post("", &report).await;
+    assert_eq!(refused.codes(), (503, Some(4006)));
+    assert!(refused.head.to_lowercase().contains("retry-after: "), "{}", refused.head);
+}
