@@ -288,3 +288,82 @@ fn hostile_octets_end_in_an_error() {
         }
     }
 }
+
+/// A PNG chunk with its check sum.
+fn chunk(kind: &[u8; 4], octets: &[u8]) -> Vec<u8> {
+    let body = [&kind[..], octets].concat();
+    [&u32::try_from(octets.len()).unwrap().to_be_bytes()[..], &body, &crc(&body).to_be_bytes()].concat()
+}
+
+/// A zlib stream of so many zeros. It is made of stored blocks, which is enough: what counts is that more comes out of it
+/// than a reader may hold for that picture.
+fn stored(octets: usize) -> Vec<u8> {
+    let mut out = vec![0x78, 0x01];
+    let mut left = octets;
+    while left > 0 {
+        let size = u16::try_from(left.min(65_535)).unwrap();
+        left -= usize::from(size);
+        out.push(u8::from(left == 0));
+        out.extend(size.to_le_bytes());
+        out.extend((!size).to_le_bytes());
+        out.extend(std::iter::repeat_n(0, usize::from(size)));
+    }
+    // The check sum of zeros: one, and their number.
+    let sum = u32::try_from(octets % 65_521).unwrap() << 16 | 1;
+    out.extend(sum.to_be_bytes());
+    out
+}
+
+/// More octets than the picture has pixels, hidden in what describes it or in what is behind its last row.
+#[test]
+fn what_is_packed_beyond_the_pixels_is_not_unpacked() {
+    let png = encoded(scene(60, 40), ImageFormat::Png);
+    let (head, rest) = png.split_at(33);
+    let flood = stored(4 << 20);
+    for (name, hidden) in [
+        ("profile", chunk(b"iCCP", &[b"p\0\0".as_slice(), &flood].concat())),
+        ("comment", chunk(b"zTXt", &[b"Comment\0\0".as_slice(), &flood].concat())),
+        ("international comment", chunk(b"iTXt", &[b"Comment\0\x01\0\0\0".as_slice(), &flood].concat())),
+    ] {
+        let bomb = [head, &hidden, rest].concat();
+        let limits = Limits { width: Some(30), ..limits(20_000) };
+        match fit(&bomb, &limits) {
+            Ok(Fitted::New(picture)) => assert!(picture.octets.len() <= 20_000, "{name}"),
+            Ok(Fitted::AsItIs) => panic!("{name}: it is too wide"),
+            Err(error) => {
+                assert!(matches!(error, AdaptError::Damaged(_) | AdaptError::NotAPicture), "{name}: {error}");
+            }
+        }
+    }
+    let rows = chunk(b"IDAT", &flood);
+    let long = [head, &rows, &chunk(b"IEND", b"")].concat();
+    let result = fit(&long, &Limits { width: Some(30), ..limits(20_000) });
+    assert!(result.is_ok() || matches!(result, Err(AdaptError::Damaged(_))), "{result:?}");
+}
+
+/// A canvas of a few pixels and a frame that is far larger, or thousands of frames.
+#[test]
+fn frames_do_not_multiply_the_work() {
+    let mut gif = encoded(RgbImage::new(40, 30), ImageFormat::Gif);
+    let frame = gif.iter().position(|octet| *octet == b',').unwrap();
+    gif[frame + 5..frame + 9].copy_from_slice(&[0x50, 0xc3, 0x50, 0xc3]);
+    let small = Limits { width: Some(20), ..limits(10_000) };
+    let result = fit(&gif, &small);
+    assert!(
+        result.is_ok() || matches!(result, Err(AdaptError::Damaged(_) | AdaptError::TooManyPixels { .. }))
+    );
+    let mut many = Vec::new();
+    let mut encoder = GifEncoder::new(&mut many);
+    for shade in 0..500_u16 {
+        let colour = Rgba([shade.to_le_bytes()[0], 0, 0, 255]);
+        encoder.encode_frame(Frame::new(RgbaImage::from_pixel(200, 100, colour))).unwrap();
+    }
+    drop(encoder);
+    let begun = std::time::Instant::now();
+    assert!(matches!(fit(&many, &small), Ok(Fitted::New(_))));
+    assert!(
+        begun.elapsed() < std::time::Duration::from_secs(20),
+        "all frames were decoded: {:?}",
+        begun.elapsed()
+    );
+}

@@ -424,7 +424,7 @@ impl Shared {
             return;
         }
         let mut reply = Vec::new();
-        Reply::new(421, Enhanced(4, 7, 0), "too many connections from you; come again").write(&mut reply);
+        Reply::too_many_connections().write(&mut reply);
         let mut peer = Peer::new(MaybeTls::Plain(stream));
         if peer.write(&[&reply], FAREWELL).await.is_ok() {
             peer.close(FAREWELL).await;

@@ -374,6 +374,54 @@ mod tests {
     }
 
     #[test]
+    fn names_cannot_lead_anywhere() {
+        for name in [
+            "name=\"../../etc/passwd\"",
+            "name=\"..\\..\\windows\\passwd\"",
+            "name=\"/etc/passwd\"",
+            "name=\"C:/passwd\"",
+            "name=\"pass\0wd\"",
+            "name*=utf-8''..%2F..%2Fetc%2Fpasswd",
+            "name*=utf-8''%2e%2e%5cpasswd",
+            "name*=utf-8''pass%00wd",
+            "name*=utf-8''pass%0d%0aX-Evil:%201wd",
+            "name*0*=utf-8''..%2F; name*1*=..%2F; name*2=passwd",
+            "name*1=passwd; name*0=\"../../\"",
+            "name=\"=?utf-8?q?=2E=2E=2Fetc=2Fpasswd?=\"",
+            "name=\"=?utf-8?b?Li4vLi4vcGFzc3dk?=\"",
+            "name=\".passwd\"",
+            "name=\"passwd/.\"",
+            "name=\"passwd:stream\"",
+            "name*=nonsense''%ff%fe/passwd",
+            "name*9999999999999999999999=passwd",
+        ] {
+            let entity = read(format!("Content-Type: text/plain; {name}\r\n\r\nx").into_bytes()).unwrap();
+            let Some(found) = entity.name() else { continue };
+            assert!(!found.contains(['/', '\\', '\0', '\r', '\n', ':']), "{name}: {found:?}");
+            assert!(!found.starts_with('.') && !found.contains("X-Evil: "), "{name}: {found:?}");
+        }
+    }
+
+    /// A boundary that others find elsewhere does not make parts of what is one part.
+    #[test]
+    fn boundaries_are_lines_of_their_own() {
+        let body = "\r\n--b\r\nContent-Type: text/plain\r\n\r\none --b\r\n --b\r\n--bb\r\n-b\r\n-- b\r\n--B\r\ntwo\r\n--b--\r\n--b\r\n\r\nbehind\r\n";
+        let mail = format!("Content-Type: multipart/mixed; boundary=b\r\n{body}");
+        let entity = read(mail.into_bytes()).unwrap();
+        let parts = entity.parts();
+        assert!(parts.len() == 1 && parts[0].text().unwrap().contains("two"), "{parts:?}");
+        for odd in [
+            "boundary=\"\"",
+            "boundary=\" \"",
+            "boundary=\"a\r\n b\"",
+            &format!("boundary={}", "b".repeat(5_000)),
+        ] {
+            let mail = format!("Content-Type: multipart/mixed; {odd}\r\n\r\n--\r\n\r\nx\r\n----\r\n");
+            let _ = read(mail.into_bytes());
+        }
+    }
+
+    #[test]
     fn a_million_boundaries() {
         let mut mail = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n".to_vec();
         mail.extend(b"--b\r\n".repeat(1_000_000));

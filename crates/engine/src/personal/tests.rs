@@ -91,6 +91,25 @@ fn a_template_cannot_run_away_or_reach_anything() {
         let refused = rendered(endless, &[("a", &"x".repeat(500))]).unwrap_err();
         assert!(matches!(refused, Speechless::Unfit(_)), "{endless}: {refused:?}");
     }
+    for secret in [
+        "{{ self }}",
+        "{{ config }}",
+        "{{ env }}",
+        "{{ a.__class__.__mro__ }}",
+        "{{ a['__class__'] }}",
+        "{{ debug() }}",
+        "{{ ''.join.__globals__ }}",
+        "{{ a | attr('__class__') }}",
+        "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+        "{{ namespace.__init__ }}",
+        "{{ a.format(a) }}",
+    ] {
+        // It says nothing, or only what the application gave.
+        if let Ok(text) = rendered(secret, &[("a", "given")]) {
+            let known = ["", "given"].contains(&text.as_str()) || text.contains("\"a\": \"given\"");
+            assert!(known, "{secret}: {text}");
+        }
+    }
     for reaching in ["{% include '/etc/passwd' %}", "{% extends 'x' %}", "{% import 'x' as y %}"] {
         let content = content("s", vec![part("a.txt", "text/plain", reaching)]);
         assert!(Personal::compile(&content, 1_000).is_err(), "{reaching}");
@@ -111,4 +130,18 @@ fn no_value_breaks_the_subject() {
     }
     let long = words(&content, &variables(&[("name", &"x".repeat(2_000))])).unwrap_err();
     assert!(long.to_string().contains("more than 1024 octets"), "{long}");
+}
+
+#[test]
+fn values_do_not_become_markup() {
+    let smil = "<smil><body><text src='a' alt=\"{{ a }}\"/>{{ a }}</body></smil>";
+    for bad in
+        ["<img src='x'/>", "\"/><audio src=\"x", "'><ref/>", "]]><x/>", "<!-- ", "&e;", "<![CDATA[", "<?x ?>"]
+    {
+        let content = content("s", vec![part("s.smil", "application/smil", smil)]);
+        let words = words(&content, &variables(&[("a", bad)])).unwrap();
+        let plain = words.parts[0].1.replace(smil.split("{{ a }}").next().unwrap(), "");
+        let inside = plain.trim_end_matches("</body></smil>").replace("\"/>", "");
+        assert!(!inside.contains(['<', '>', '"', '\'']), "{bad}: {}", words.parts[0].1);
+    }
 }

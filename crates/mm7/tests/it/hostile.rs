@@ -78,3 +78,64 @@ fn excerpts_are_short_and_clean() {
     let ReadErrorKind::NotXml { excerpt } = error.kind else { panic!("{:?}", error.kind) };
     assert!(excerpt.chars().count() <= 120 && !excerpt.contains('\u{1b}'));
 }
+
+/// Documents that some readers understand otherwise than others.
+#[test]
+fn tricks_with_markup_are_refused() {
+    for (name, body) in [
+        ("a DTD behind white space", "\u{feff} \n<!DOCTYPE a><a/>"),
+        (
+            "a DTD behind a comment",
+            "<!-- x --><!doctype a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>",
+        ),
+        ("a parameter entity", "<!DOCTYPE a [<!ENTITY % p SYSTEM 'http://192.0.2.1/x.dtd'> %p;]><a/>"),
+        ("an entity in an attribute", "<a b='&c;'/>"),
+        ("an entity that is never ended", "<a>&lt</a>"),
+        ("a reference to nothing", "<a>&#0;</a>"),
+        ("a reference to a control", "<a>&#x1b;[31m</a>"),
+        ("a reference to half a character", "<a>&#xd800;</a>"),
+        ("a reference beyond Unicode", "<a>&#x110000;</a>"),
+        ("a control", "<a>\u{1}</a>"),
+        ("an attribute twice", "<a b='1' b='2'/>"),
+        ("a prefix that nobody declared", "<e:a/>"),
+        ("a prefix that is taken back", "<e:a xmlns:e='u'><b xmlns:e=''><e:c/></b></e:a>"),
+        ("the prefix xml bound anew", "<a xmlns:xml='u'/>"),
+        ("the prefix xmlns declared", "<a xmlns:xmlns='u'/>"),
+        ("ends in another order", "<a><b></a></b>"),
+        ("a comment that is never ended", "<a><!-- "),
+        ("CDATA that is never ended", "<a><![CDATA[ "),
+        ("an instruction that is never ended", "<a><?php "),
+        ("less-than in an attribute", "<a b='<'/>"),
+    ] {
+        let kind = refuse(body.to_owned());
+        assert!(
+            matches!(
+                kind,
+                ReadErrorKind::Xml(_) | ReadErrorKind::NotXml { .. } | ReadErrorKind::NotSoap { .. }
+            ),
+            "{name}: {kind:?}"
+        );
+        let text = format!("{kind:?}");
+        assert!(!text.contains("root:x") && text.len() < 400, "{name}: {text}");
+    }
+}
+
+/// What is within CDATA, comments and instructions is text or nothing, never markup.
+#[test]
+fn hidden_markup_stays_text() {
+    let schema = "http://www.3gpp.org/ftp/Specs/archive/23_series/23.140/schema/REL-6-MM7-1-4";
+    let envelope = format!(
+        "<env:Envelope xmlns:env=\"http://schemas.xmlsoap.org/soap/envelope/\"><env:Header>\
+         <t:TransactionID xmlns:t=\"{schema}\" env:mustUnderstand=\"1\">T</t:TransactionID></env:Header><env:Body>\
+         <DeliverReq xmlns=\"{schema}\"><MM7Version>6.8.0</MM7Version><!-- <LinkedID>forged</LinkedID> -->\
+         <?x <LinkedID>forged</LinkedID> ?><Sender><Number>+15555550150</Number></Sender>\
+         <Recipients><To><Number>+15555550161</Number></To></Recipients>\
+         <Subject><![CDATA[</Subject><LinkedID>forged</LinkedID>&lt;]]></Subject></DeliverReq></env:Body></env:Envelope>"
+    );
+    let request = read_request(Some("text/xml"), Bytes::from(envelope), &Limits::default()).unwrap();
+    let mmsgw_mm7::Pdu::DeliverReq(delivery) = &request.message.pdu else {
+        panic!("{:?}", request.message.pdu)
+    };
+    assert_eq!(delivery.linked_id, None);
+    assert_eq!(delivery.subject.as_deref(), Some("</Subject><LinkedID>forged</LinkedID>&lt;"));
+}
