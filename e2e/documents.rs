@@ -230,9 +230,11 @@ fn named_tests(page: &str) -> (usize, Vec<String>) {
 
 #[test]
 fn tests_that_pages_name_are_there() {
-    let (count, missing) = named_tests("docs/peers-failures.md");
-    assert!(missing.is_empty(), "the page names tests that there are not: {missing:#?}");
-    assert!(count >= 40, "the page names {count} tests");
+    for (page, least) in [("docs/peers-failures.md", 40), ("docs/security.md", 80)] {
+        let (count, missing) = named_tests(page);
+        assert!(missing.is_empty(), "{page} names tests that there are not: {missing:#?}");
+        assert!(count >= least, "{page} names {count} tests");
+    }
     let table = read("docs/peers-failures.md");
     let failures = table.lines().filter(|line| line.starts_with("| ") && line.contains(".rs::"));
     assert_eq!(failures.count(), 23, "each failure has its tests");

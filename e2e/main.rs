@@ -19,6 +19,7 @@ mod fleet_crash;
 mod fleet_life;
 mod fleet_pace;
 mod fleet_storage;
+mod hostile;
 mod house;
 mod inbound;
 mod inbound_crash;
