@@ -39,7 +39,7 @@ fn texts(value: &Value, at: &str, found: &mut Vec<String>) {
             items.iter().enumerate().for_each(|(index, item)| texts(item, &format!("{at}/{index}"), found));
         }
         Value::Object(members) => {
-            members.iter().for_each(|(key, value)| texts(value, &format!("{at}/{key}"), found))
+            members.iter().for_each(|(key, value)| texts(value, &format!("{at}/{key}"), found));
         }
         _ => {}
     }
