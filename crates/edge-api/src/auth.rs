@@ -40,7 +40,7 @@ fn caller(keys: &Keys, parts: &Parts) -> Result<Caller, Problem> {
 /// Refuses a caller that asks for more than it may in a second.
 fn in_time(api: &Api, caller: &Caller, parts: &Parts) -> Result<(), Problem> {
     let Some(rate) = &api.rate else { return Ok(()) };
-    let who = match &caller.0 {
+    let who = match &caller.key {
         Some(key) => key.name.clone(),
         None => {
             parts.extensions.get::<Peer>().map_or_else(String::new, |p| peer_of(p.address.ip()).to_string())
