@@ -65,6 +65,8 @@ async fn pauses_and_resumes(world: &World, browser: &Browser) {
     browser.click("a[href='#/queues']").await;
     browser.sees("tr", "mm4/tx").await;
     assert_eq!(world.received("patience").len(), 0);
+    browser.click("a[href='#/queues/mm4/tx']").await;
+    browser.sees(".waiting", &id).await;
     browser.picture("queues").await;
     browser.click("a[href='#/gateways']").await;
     browser.sees("[data-group=mm7] td", " ms").await;
@@ -118,6 +120,7 @@ async fn follows_a_batch(world: &World, browser: &Browser) {
     let batch = world.api.post_octets(&path, "application/x-ndjson", lines.into_bytes()).await;
     assert_eq!(batch.status, 202, "{}", batch.body);
     browser.click("header a[href='#/batches']").await;
+    browser.sees("tbody", text(&batch.body, "id")).await;
     browser.fill("#sought", text(&batch.body, "id")).await;
     browser.click("[role=search] button").await;
     browser.sees(".facts", "71").await;

@@ -41,7 +41,8 @@ pub use request::{
     TemplateChangeRequest, TemplateRequest, TemplateValues,
 };
 pub use view::{
-    BatchView, EventCallback, EventView, FoundView, Links, MEDIA_PATH, MessageSummaryView, MessageView,
-    PartView, PreviouslySentView, RecipientView, RefusedLineView, RefusedLinesView, RehearsalView,
-    RehearsedPartView, StateWord, TemplateView,
+    BatchView, BatchesView, CountsView, EventCallback, EventView, FoundView, GatewayView, GatewaysView,
+    HeartbeatView, InstanceView, InstancesView, Links, MEDIA_PATH, MessageSummaryView, MessageView, PartView,
+    PauseView, PreviouslySentView, QueueView, RecipientView, RefusedLineView, RefusedLinesView,
+    RehearsalView, RehearsedPartView, SettingsView, StateWord, TemplateView,
 };

@@ -39,6 +39,15 @@ pub struct InstanceRecord {
     pub last_error: Option<String>,
 }
 
+/// An instance as the registry knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announced {
+    /// What it said of itself.
+    pub record: InstanceRecord,
+    /// False where it did not renew that in time: it has died, or cannot reach the store.
+    pub alive: bool,
+}
+
 /// Whether an instance takes jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]

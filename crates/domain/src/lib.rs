@@ -21,9 +21,11 @@ mod part;
 mod report;
 mod retry;
 mod state;
+mod status;
 mod template;
 mod trace;
 mod units;
+mod url;
 mod variables;
 
 pub use address::{Address, AddressError, AddressKind};
@@ -35,7 +37,7 @@ pub use gateway::{
     Compose, ContentSettings, Features, GroupName, GroupNameError, GroupSettings, InstanceId, Release,
 };
 pub use id::{BatchId, Id, IdError, JobId, MessageId, PartId, RevisionId, TemplateId};
-pub use instance::{Heartbeat, InstanceHealth, InstanceRecord};
+pub use instance::{Announced, Heartbeat, InstanceHealth, InstanceRecord};
 pub use job::{
     AmendJob, AmendOrder, AnswerJob, CallbackJob, CallbackSubject, IntakeJob, IntakeKind, Job, Queue,
     QueueError, QueueKind, ReportJob, TransmitJob,
@@ -45,7 +47,9 @@ pub use part::{BlobRef, Digest, DigestError, Part, PartContent};
 pub use report::{AnswerTo, CarrierReport, Correlation, ReportKind, ReportOrder};
 pub use retry::RetryPolicy;
 pub use state::{Code, State, summary};
+pub use status::{BulkState, BulkStatus, GroupCounts, GroupStatus, Pause, QueueStatus};
 pub use template::{ChargedParty, ContentClass, MessageClass, Template, TemplateContent};
 pub use trace::{TraceParent, TraceParentError};
 pub use units::{ByteSize, Span, UnitError};
+pub use url::without_secrets;
 pub use variables::{Variable, Variables};

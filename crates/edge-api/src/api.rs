@@ -9,6 +9,7 @@ use mmsgw_engine::Engine;
 use mmsgw_net::RateLimit;
 
 use crate::config::{ApiSettings, SettingsError};
+use crate::events::Streams;
 
 /// A handle to what the endpoints share; clones are cheap.
 #[derive(Clone)]
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     /// Most octets of a line of a batch.
     pub(crate) max_line: usize,
     pub(crate) request_timeout: Duration,
+    /// Streams of events that are open.
+    pub(crate) streams: Streams,
 }
 
 impl std::ops::Deref for Api {
@@ -58,6 +61,7 @@ impl Api {
             max_body: settings.max_body.as_usize(),
             max_line: settings.max_line.as_usize(),
             request_timeout: settings.request_timeout.0,
+            streams: Streams::default(),
         })))
     }
 

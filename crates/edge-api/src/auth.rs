@@ -123,12 +123,14 @@ impl Caller {
         if sees { Ok(()) } else { Err(Problem::new(ProblemCode::NotFound, "there is no such batch")) }
     }
 
-    fn owns_origin(&self, origin: &Address) -> bool {
+    /// True where messages of that origin are the caller's.
+    pub(crate) fn owns_origin(&self, origin: &Address) -> bool {
         let origins = self.key.as_ref().and_then(|key| key.origins.as_ref());
         origins.is_none_or(|origins| origins.contains(origin))
     }
 
-    fn owns_group(&self, group: &GroupName) -> bool {
+    /// True where the group is the caller's.
+    pub(crate) fn owns_group(&self, group: &GroupName) -> bool {
         self.key.as_ref().is_none_or(|key| key.owns_group(group))
     }
 }

@@ -17,6 +17,8 @@ mod body;
 mod config;
 mod envelope;
 mod error;
+mod events;
+mod gateways;
 mod idempotency;
 mod media;
 mod messages;

@@ -16,7 +16,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, Required, ResponseBuilder};
 use utoipa::{OpenApi as _, ToSchema};
 
-use crate::{batches, media, messages, parts, problems, templates};
+use crate::{batches, events, gateways, media, messages, parts, problems, templates};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -39,9 +39,14 @@ use crate::{batches, media, messages, parts, problems, templates};
         messages::report::report_delivery,
         messages::report::report_reading,
         batches::send::send_batch,
+        batches::list::list_batches,
         batches::read::read_batch,
         batches::read::read_refused,
         batches::cancel::cancel_batch,
+        gateways::list_gateways,
+        gateways::read_gateway,
+        gateways::read_instances,
+        events::stream_events,
         media::read_media,
         problems::read_problem,
         read_document,
@@ -143,8 +148,13 @@ mod tests {
             ("/mmsgw/v1/mms/inbound/dr/{id}", &["post"]),
             ("/mmsgw/v1/mms/inbound/rr/{id}", &["post"]),
             ("/mmsgw/v1/mms/outbound/{id}/batch", &["post"]),
+            ("/mmsgw/v1/batches", &["get"]),
             ("/mmsgw/v1/batches/{id}", &["delete", "get"]),
             ("/mmsgw/v1/batches/{id}/refused", &["get"]),
+            ("/mmsgw/v1/gateways", &["get"]),
+            ("/mmsgw/v1/gateways/{group}", &["get"]),
+            ("/mmsgw/v1/gateways/{group}/instances", &["get"]),
+            ("/mmsgw/v1/events/stream", &["get"]),
             ("/mmsgw/v1/media/{digest}/{name}", &["get"]),
             ("/mmsgw/v1/problems/{code}", &["get"]),
             ("/mmsgw/v1/openapi.json", &["get"]),
@@ -153,7 +163,7 @@ mod tests {
             found.sort();
             assert_eq!(found, expected, "{path}");
         }
-        assert_eq!(document["paths"].as_object().unwrap().len(), 17);
+        assert_eq!(document["paths"].as_object().unwrap().len(), 22);
         assert!(document["webhooks"]["event"]["post"].is_object());
         assert!(document["webhooks"]["inboundMessage"]["post"].is_object());
         let answer = "/webhooks/inboundMessage/post/responses/2XX/content/application~1json/schema/$ref";

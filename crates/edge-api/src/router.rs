@@ -14,7 +14,7 @@ use crate::api::Api;
 use crate::config::{ApiSettings, SettingsError};
 use crate::envelope::{AnswerLimit, envelope, panicked};
 use crate::error::Refused;
-use crate::{batches, media, messages, openapi, parts, problems, templates};
+use crate::{batches, events, gateways, media, messages, openapi, parts, problems, templates};
 
 /// The pattern that `GET` of an inbound message shares with the carriers' `POST`. Routers can be
 /// merged only where both write it alike.
@@ -61,8 +61,12 @@ pub fn router_with_clock(
         .route("/mmsgw/v1/mms/inbound/dr/{id}", post(messages::report::report_delivery))
         .route("/mmsgw/v1/mms/inbound/rr/{id}", post(messages::report::report_reading))
         .route("/mmsgw/v1/media/{digest}/{name}", get(media::read_media))
+        .route("/mmsgw/v1/batches", get(batches::list::list_batches))
         .route("/mmsgw/v1/batches/{id}", get(batches::read::read_batch).delete(batches::cancel::cancel_batch))
         .route("/mmsgw/v1/batches/{id}/refused", get(batches::read::read_refused))
+        .route("/mmsgw/v1/gateways", get(gateways::list_gateways))
+        .route("/mmsgw/v1/gateways/{group}", get(gateways::read_gateway))
+        .route("/mmsgw/v1/gateways/{group}/instances", get(gateways::read_instances))
         .route("/mmsgw/v1/problems/{code}", get(problems::read_problem))
         .route("/mmsgw/v1/openapi.json", get(openapi::read_document))
         .fallback(no_such_path)
@@ -71,6 +75,7 @@ pub fn router_with_clock(
         .layer(from_fn_with_state(AnswerLimit(Some(api.request_timeout.saturating_mul(2))), envelope));
     let streams = Router::new()
         .route("/mmsgw/v1/mms/outbound/{id}/batch", post(batches::send::send_batch))
+        .route("/mmsgw/v1/events/stream", get(events::stream_events))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(AnswerLimit(None), envelope));
     Ok(router.merge(streams).with_state(api))

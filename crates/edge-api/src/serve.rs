@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Extension, Router};
 use mmsgw_net::{Alpn, BindError, Drain, HttpLimits, Listener, ServerTls, TlsError, bind, serve_http};
 
 use crate::config::{ApiSettings, SettingsError};
@@ -61,6 +61,8 @@ pub fn serve_on(
         stall_timeout: settings.request_timeout.0.saturating_mul(3),
         ..HttpLimits::default()
     };
+    // Streams that go on by themselves end with the listener.
+    let router = router.layer(Extension(drain.clone()));
     drain.spawn(serve_http(listener, tls.clone(), limits, drain.clone(), router));
     tracing::info!(%address, tls = tls.is_some(), "the API listens");
     Ok(Listening { address, tls })

@@ -100,6 +100,14 @@ impl Endpoints {
         Ok(Turn::new(endpoint.clone(), Some(permit), probe))
     }
 
+    /// Closed no longer, where it was.
+    pub(crate) fn reopen(&self, name: &str) {
+        if let Some((endpoint, _)) = self.shelf.lock().known.get(name) {
+            let mut state = endpoint.state.lock();
+            (state.failures, state.closed) = (0, None);
+        }
+    }
+
     fn endpoint(&self, name: &str) -> Arc<Endpoint> {
         let mut shelf = self.shelf.lock();
         shelf.clock += 1;
@@ -322,6 +330,17 @@ mod tests {
         endpoints.enter("a").await.unwrap().done(Health::Alive);
         let open = [endpoints.enter("a").await, endpoints.enter("a").await];
         assert!(open.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_circuit_is_opened_on_order() {
+        let endpoints = endpoints(|_| ());
+        fail(&endpoints, 5).await;
+        endpoints.reopen("b");
+        assert!(pause(&endpoints).await.is_some());
+        endpoints.reopen("a");
+        fail(&endpoints, 4).await;
+        assert_eq!(pause(&endpoints).await, None, "failures count anew");
     }
 
     #[tokio::test(start_paused = true)]

@@ -177,6 +177,12 @@ impl Notifier for Callout {
             (verdict, _) => verdict,
         }
     }
+
+    fn reopen(&self, url: &str) {
+        if let Ok(url) = url.parse::<Url>() {
+            self.endpoints.reopen(&url.origin().ascii_serialization());
+        }
+    }
 }
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

@@ -33,7 +33,7 @@ impl Judgement {
         let reason = format!("the application answered {status}");
         let verdict = |pause| CallVerdict::Later { reason: reason.clone(), pause };
         match status {
-            StatusCode::GONE => Self { verdict: CallVerdict::Never { reason }, health: Health::Alive },
+            StatusCode::GONE => Self { verdict: CallVerdict::Gone { reason }, health: Health::Alive },
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
@@ -128,7 +128,7 @@ mod tests {
             assert_eq!(health != Health::Alive, paused.contains(&status), "{status}");
             assert!(reason.contains(&status.to_string()));
         }
-        assert!(matches!(judge(410).verdict, CallVerdict::Never { .. }));
+        assert!(matches!(judge(410).verdict, CallVerdict::Gone { .. }));
     }
 
     fn asked(value: &str) -> Option<u64> {

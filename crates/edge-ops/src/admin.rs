@@ -27,14 +27,17 @@ use crate::router::Ops;
 mod batches;
 mod callbacks;
 mod dead;
+mod endpoints;
 mod events;
 mod gateways;
 mod instances;
+mod job;
 mod log;
 mod messages;
 mod openapi;
 mod order;
 mod parts;
+mod queued;
 mod queues;
 mod session;
 mod test_message;
@@ -49,10 +52,18 @@ pub(crate) fn router() -> Router<Ops> {
         .route("/admin/v1/gateways/{group}/resume", post(gateways::resume))
         .route("/admin/v1/instances", get(instances::list))
         .route("/admin/v1/queues", get(queues::list))
+        .route("/admin/v1/queues/{group}/{kind}/jobs", get(queued::list))
+        .route("/admin/v1/queues/{group}/{kind}/jobs/{id}", get(queued::show))
+        .route("/admin/v1/queues/{group}/{kind}/jobs/{id}/retry", post(queued::retry))
+        .route("/admin/v1/queues/{group}/{kind}/jobs/{id}/purge", post(queued::purge))
+        .route("/admin/v1/queues/{group}/{kind}/retry", post(queued::retry_many))
+        .route("/admin/v1/queues/{group}/{kind}/purge", post(queued::purge_many))
+        .route("/admin/v1/queues/{group}/{kind}/move", post(queued::move_many))
         .route("/admin/v1/messages", get(messages::find))
         .route("/admin/v1/messages/{id}", get(messages::show))
         .route("/admin/v1/messages/{id}/parts/{part}", get(parts::read))
         .route("/admin/v1/test-message", post(test_message::send))
+        .route("/admin/v1/batches", get(batches::list))
         .route("/admin/v1/batches/{id}", get(batches::show))
         .route("/admin/v1/dead", get(dead::list))
         .route("/admin/v1/dead/retry", post(dead::retry_many))
@@ -61,6 +72,8 @@ pub(crate) fn router() -> Router<Ops> {
         .route("/admin/v1/dead/{id}/retry", post(dead::retry))
         .route("/admin/v1/dead/{id}/purge", post(dead::purge))
         .route("/admin/v1/callbacks", get(callbacks::list))
+        .route("/admin/v1/callbacks/endpoints", get(endpoints::list))
+        .route("/admin/v1/callbacks/endpoints/{group}/{id}/enable", post(endpoints::enable))
         .route("/admin/v1/callbacks/replay", post(callbacks::replay_many))
         .route("/admin/v1/callbacks/{id}/replay", post(callbacks::replay))
         .route("/admin/v1/events", get(events::listen))

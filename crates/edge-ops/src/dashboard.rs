@@ -78,6 +78,8 @@ const FILES: &[File] = &files![
     "overview.js",
     "gateways.js",
     "queues.js",
+    "waiting.js",
+    "endpoints.js",
     "dead.js",
     "messages.js",
     "found.js",

@@ -5,6 +5,7 @@
 //! The digest beside it tells whether it is the same stream. How many messages are in which state is a tally that
 //! moves in the same batches as the messages.
 
+mod list;
 mod orders;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -14,14 +15,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mmsgw_domain::{
-    Address, BatchId, Digest, GroupName, Message, MessageId, RevisionId, State, Template, TemplateId,
-    Timestamp,
+    Address, BatchId, BulkState, BulkStatus, Digest, GroupName, Message, MessageId, RevisionId, State,
+    Template, TemplateId, Timestamp,
 };
 use mmsgw_store::{Batch, Lane, Record, StoreError, Write};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+pub use self::list::BulkSearch;
 use self::orders::{line_key, tally_key};
 use crate::accept::{begin, transmit};
 use crate::draft::Submission;
@@ -66,57 +68,6 @@ pub struct RefusedLine {
     pub number: u64,
     /// Why.
     pub fault: LineFault,
-}
-
-/// How far an order is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BulkState {
-    /// Lines are still to come.
-    Receiving,
-    /// All lines came.
-    Complete,
-    /// It was withdrawn.
-    Cancelled,
-}
-
-/// What is known of an order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BulkStatus {
-    /// Its id.
-    pub id: BatchId,
-    /// The group that carries it.
-    pub group: GroupName,
-    /// The template.
-    pub template: TemplateId,
-    /// Where its messages come from, unless a line says otherwise.
-    pub origin: Address,
-    /// How far it is.
-    pub state: BulkState,
-    /// Lines that came.
-    pub received: u64,
-    /// Lines that became messages.
-    pub accepted: u64,
-    /// Lines that were refused.
-    pub refused: u64,
-    /// Messages by state.
-    pub counts: BTreeMap<String, u64>,
-    /// When it began.
-    pub created: Timestamp,
-}
-
-impl BulkStatus {
-    /// How far it is, in a word: `receiving`, `complete`, `cancelling` while withdrawn messages wait for their turn to end,
-    /// `cancelled`.
-    pub fn word(&self) -> &'static str {
-        let waiting = self.counts.contains_key(State::Scheduled.name());
-        match self.state {
-            BulkState::Receiving => "receiving",
-            BulkState::Complete => "complete",
-            BulkState::Cancelled if waiting => "cancelling",
-            BulkState::Cancelled => "cancelled",
-        }
-    }
 }
 
 /// What the record of an order says.

@@ -17,8 +17,14 @@ impl Engine {
     /// about is gone, or its time is over.
     pub async fn retry_dead(&self, dead: &DeadJob, reason: &str) -> Result<(), Refusal> {
         let revive = Write::Revive { queue: dead.queue.clone(), id: dead.id };
-        let Job::TransmitV1(transmit) = &dead.job else {
-            return gone_or(self.commit(Batch::new().with(revive)).await);
+        let transmit = match &dead.job {
+            Job::TransmitV1(transmit) => transmit,
+            // Who has it posted once more means that the endpoint is there again.
+            Job::CallbackV1(callback) => {
+                let enable = self.enabling(&dead.queue.group, &callback.url);
+                return gone_or(self.commit(Batch::new().with(revive).with(enable)).await);
+            }
+            _ => return gone_or(self.commit(Batch::new().with(revive)).await),
         };
         let _turn = self.turns.take(transmit.message).await;
         for _ in 0..MOST_CONFLICTS {

@@ -54,6 +54,10 @@ impl Engine {
         let Some(message) = self.store.message(id).await? else {
             return self.settle_without_message(lease).await;
         };
+        if message.group != group.settings.name {
+            // It was moved to another group, whose queue has a job for it.
+            return self.commit(Batch::new().with(Write::Finish(lease.clone()))).await;
+        }
         if self.is_bulk_cancelled(&message).await? {
             drop(slot);
             return self.end_withdrawn(message, instance.id(), lease).await;

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bulk::Bulks;
 use crate::content::ContentCache;
+use crate::endpoint::Endpoints;
 use crate::find;
 use crate::fit::Adapter;
 use crate::gateway::{Fetcher, Notifier};
@@ -149,6 +150,7 @@ pub struct Core {
     pub(crate) bulks: Bulks,
     /// Looks through many messages.
     pub(crate) looks: Semaphore,
+    pub(crate) endpoints: Endpoints,
     /// The instances of this process.
     pub(crate) instances: Mutex<Vec<Arc<Instance>>>,
     /// Cancelled when an instance wants this process to end.
@@ -200,6 +202,7 @@ impl Engine {
             compiled: Compiled::default(),
             bulks: Bulks::default(),
             looks: Semaphore::new(find::AT_ONCE),
+            endpoints: Endpoints::default(),
         }))
     }
 

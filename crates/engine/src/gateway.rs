@@ -354,6 +354,9 @@ impl Unreadable {
 pub trait Notifier: Send + Sync + 'static {
     /// Posts one callback and waits for the answer.
     async fn notify(&self, call: &Call<'_>) -> CallVerdict;
+
+    /// Leaves the endpoint of a URL alone no longer.
+    fn reopen(&self, _url: &str) {}
 }
 
 /// One callback to be posted.
@@ -416,7 +419,12 @@ pub enum CallVerdict {
         /// How long to leave it alone.
         pause: Duration,
     },
-    /// Never: the address is refused, or gone for good.
+    /// Never, and nothing else either: the application says that the address is gone for good.
+    Gone {
+        /// What it answered.
+        reason: String,
+    },
+    /// Never: the address is refused.
     Never {
         /// Why.
         reason: String,

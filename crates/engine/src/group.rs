@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use arc_swap::ArcSwap;
-use mmsgw_domain::{GroupName, GroupSettings, Queue, QueueKind};
+use mmsgw_domain::{GroupCounts, GroupName, GroupSettings, Queue, QueueKind};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,25 +29,6 @@ pub struct Group {
     pub(crate) scales: OnceLock<Box<dyn Scales>>,
     /// The instances of this process; one that is gone counts no more.
     gateways: Mutex<Vec<Weak<dyn Gateway>>>,
-}
-
-/// What a group did since the process started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct GroupCounts {
-    /// Messages accepted from applications.
-    pub accepted: u64,
-    /// Hand-overs that the carrier took.
-    pub sent: u64,
-    /// Hand-overs put off.
-    pub deferred: u64,
-    /// Hand-overs given up.
-    pub failed: u64,
-    /// Reports and messages taken from the carrier.
-    pub received: u64,
-    /// Callbacks that the application took.
-    pub callbacks: u64,
-    /// Callbacks put off or given up.
-    pub callbacks_failed: u64,
 }
 
 #[derive(Debug, Default)]

@@ -23,6 +23,7 @@ mod dead;
 mod deliver;
 mod digest;
 mod draft;
+mod endpoint;
 mod engine;
 mod find;
 mod fit;
@@ -34,12 +35,14 @@ mod inbound;
 mod instance;
 mod intake;
 mod measure;
+mod moving;
 mod news;
 mod notes;
 mod notify;
 mod pace;
 mod personal;
 mod query;
+mod queued;
 mod refusal;
 mod rehearse;
 mod report;
@@ -52,9 +55,10 @@ mod wiretap;
 mod withdraw;
 mod worker;
 
-pub use bulk::{Bulk, BulkDraft, BulkState, BulkStatus, Line, LineFault, RefusedLine};
+pub use bulk::{Bulk, BulkDraft, BulkSearch, Line, LineFault, RefusedLine};
 pub use content::{Content, ContentError, ContentId};
 pub use draft::{DraftContent, PartDraft, Submission, TemplateChange, TemplateDraft};
+pub use endpoint::EndpointStatus;
 pub use engine::{Engine, EngineParts, EngineSettings};
 pub use find::{Find, Found};
 pub use fit::Unfit;
@@ -63,14 +67,15 @@ pub use gateway::{
     Fetcher, Gateway, InboundContent, InboundMessage, InboundPart, Incoming, Notifier, Outbound,
     OutboundAnswer, OutboundReport, Outcome, Scales, Unreadable, Verdict,
 };
-pub use group::{Group, GroupCounts};
+pub use group::Group;
 pub use idempotency::{Claim, Claimed, Made, Repeatable};
 pub use instance::{InstanceIdentity, MissedHeartbeats};
 pub use measure::{CallbackOutcome, GroupMeasured, Stage, StoreMeasured};
-pub use mmsgw_store::{Announced, DeadJob, QueueStatus};
-pub use mmsgw_store::{Distribution, Histogram, RoundsMeasured, SHORT};
-pub use news::Happening;
-pub use notify::without_secrets;
+pub use mmsgw_domain::{
+    Announced, BulkState, BulkStatus, GroupCounts, GroupStatus, QueueStatus, without_secrets,
+};
+pub use mmsgw_store::{DeadJob, Distribution, Histogram, Place, QueuedJob, RoundsMeasured, SHORT};
+pub use news::{Happening, Heard, Listening};
 pub use refusal::{Field, Refusal};
 pub use rehearse::Rehearsal;
 pub use report::Agreement;

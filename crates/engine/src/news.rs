@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mmsgw_domain::{Address, BatchId, Event, GroupName, Message, MessageId, Timestamp};
 use mmsgw_store::{Batch, StoreError};
 use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::engine::Engine;
 use crate::measure::{Stage, StoreMeasured};
@@ -20,6 +21,37 @@ pub struct Happening {
     pub message: Arc<Message>,
     /// What happened.
     pub event: Event,
+}
+
+/// Somebody who listens. Nothing is kept for a listener: it hears of what happens from its beginning on.
+pub struct Listening(broadcast::Receiver<Happening>);
+
+/// What a listener hears.
+pub enum Heard {
+    /// Something happened.
+    Happened(Happening),
+    /// The listener was too slow for so many happenings.
+    Missed(u64),
+    /// Nothing happened for a while.
+    Quiet,
+    /// Nothing more will come.
+    Over,
+}
+
+impl Listening {
+    /// What is heard next, of what `concerns` the listener; [`Heard::Quiet`] after `pulse` without anything.
+    pub async fn next(&mut self, pulse: Duration, concerns: impl Fn(&Happening) -> bool) -> Heard {
+        let end = tokio::time::Instant::now() + pulse;
+        loop {
+            match tokio::time::timeout_at(end, self.0.recv()).await {
+                Err(_) => return Heard::Quiet,
+                Ok(Err(RecvError::Closed)) => return Heard::Over,
+                Ok(Err(RecvError::Lagged(missed))) => return Heard::Missed(missed),
+                Ok(Ok(happening)) if concerns(&happening) => return Heard::Happened(happening),
+                Ok(Ok(_)) => {}
+            }
+        }
+    }
 }
 
 /// The way to listeners.
@@ -48,6 +80,11 @@ impl Engine {
     /// thousand events misses the oldest, and is told how many.
     pub fn listen(&self) -> broadcast::Receiver<Happening> {
         self.news.0.subscribe()
+    }
+
+    /// The same, for one who is told how it goes on.
+    pub fn listening(&self) -> Listening {
+        Listening(self.listen())
     }
 
     /// How the store did since the process started.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mmsgw_domain::{CallbackJob, CallbackSubject, ReportKind};
+use mmsgw_domain::{CallbackJob, CallbackSubject, ReportKind, without_secrets};
 use mmsgw_store::{Batch, Lease, StoreError, Write};
 
 use crate::engine::Engine;
@@ -23,7 +23,7 @@ impl Engine {
         match &callback.subject {
             CallbackSubject::Event(event) => {
                 let subject = CallSubject::Event { message: callback.message, event };
-                let verdict = self.post(callback, tries, subject).await;
+                let verdict = self.post(group, callback, tries, subject).await?;
                 let write = self.after_call(group, callback, lease, tries, verdict);
                 self.commit(Batch::new().with(write)).await
             }
@@ -49,7 +49,7 @@ impl Engine {
             return self.commit(Batch::new().with(bury)).await;
         };
         let subject = CallSubject::InboundMessage { message: &message, template: &template };
-        let verdict = self.post(callback, tries, subject).await;
+        let verdict = self.post(group, callback, tries, subject).await?;
         let taken = matches!(verdict, CallVerdict::Done | CallVerdict::Answered { .. });
         let orders =
             if let CallVerdict::Answered { orders } = &verdict { orders.clone() } else { Vec::new() };
@@ -62,13 +62,23 @@ impl Engine {
         self.commit(batch).await
     }
 
-    async fn post(&self, callback: &CallbackJob, tries: u32, subject: CallSubject<'_>) -> CallVerdict {
+    async fn post(
+        &self,
+        group: &Group,
+        callback: &CallbackJob,
+        tries: u32,
+        subject: CallSubject<'_>,
+    ) -> Result<CallVerdict, StoreError> {
+        let (group, url, delivery_id) = (&group.settings.name, &callback.url, &callback.delivery_id);
+        if let Some(reason) = self.disabled(group, url).await? {
+            return Ok(CallVerdict::Never { reason });
+        }
         let (began, trace) = (self.now(), self.callback_parent(callback, tries));
         let start = Instant::now();
-        let (url, delivery_id) = (&callback.url, &callback.delivery_id);
         let verdict = self.notifier.notify(&Call { url, delivery_id, tries, trace, subject }).await;
         self.trace_callback(callback, tries, (began, start.elapsed()), &verdict);
-        verdict
+        self.note_call(group, url, &verdict).await;
+        Ok(verdict)
     }
 
     fn after_call(
@@ -88,7 +98,7 @@ impl Engine {
                 tracing::debug!(message.id = %callback.message, url, tries, "callback taken");
                 return Write::Finish(lease);
             }
-            CallVerdict::Never { reason } => (reason, None),
+            CallVerdict::Gone { reason } | CallVerdict::Never { reason } => (reason, None),
             CallVerdict::Later { reason, pause } => (reason, policy.delay(tries, false, pause)),
             CallVerdict::Busy { reason, pause } => {
                 let age = lease.job.created().until(self.now());
@@ -121,32 +131,9 @@ impl Engine {
 /// A callback whose endpoint is never asked is given up that long after its last planned try.
 const GRACE: Duration = Duration::from_secs(86_400);
 
-/// A URL for logs and lists: without user name, password, query and fragment.
-pub fn without_secrets(url: &str) -> String {
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    let url = &url[..end];
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
-}
-
 /// Up to a fifth more, so that callbacks that failed together do not come back together. The job's
 /// id is chance enough.
 fn jitter(delay: Duration, lease: &Lease) -> Duration {
     let chance = u32::from(lease.job.as_bytes()[15]);
     delay + delay * chance / (5 * 256)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logs_show_no_secrets_of_a_url() {
-        assert_eq!(without_secrets("https://u:p@app.example/a/b?token=x#y"), "https://app.example/a/b");
-        assert_eq!(without_secrets("http://app.example"), "http://app.example");
-        assert_eq!(without_secrets("nonsense?secret"), "nonsense");
-        assert_eq!(without_secrets("http://h/a@b"), "http://h/a@b");
-    }
 }

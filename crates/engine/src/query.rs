@@ -1,12 +1,38 @@
 //! Doors for those who only look.
 
-use mmsgw_domain::{JobId, Message, MessageId, Part, PartId, RevisionId, Template, TemplateId};
+use std::collections::BTreeSet;
+
+use mmsgw_domain::{
+    GroupName, GroupStatus, JobId, Message, MessageId, Part, PartId, RevisionId, Template, TemplateId,
+};
 use mmsgw_store::{DeadJob, QueueStatus, Reference, ReferenceKind};
 
 use crate::engine::Engine;
 use crate::refusal::Refusal;
 
 impl Engine {
+    /// Every group that this process knows or that has an instance, by name.
+    pub async fn overview(&self) -> Result<Vec<GroupStatus>, Refusal> {
+        let mut instances = self.instances().await?;
+        let mut queues = self.queues().await?;
+        queues.sort_by(|a, b| a.queue.cmp(&b.queue));
+        let known = self.groups();
+        let of_instances = instances.iter().filter_map(|known| known.record.group.clone());
+        let names: BTreeSet<GroupName> =
+            known.iter().map(|group| group.settings.name.clone()).chain(of_instances).collect();
+        let all = names.into_iter().map(|name| {
+            let group = known.iter().find(|group| group.settings.name == name);
+            GroupStatus {
+                settings: group.map(|group| group.settings.clone()),
+                counts: group.map(|group| group.counts()),
+                queues: queues.extract_if(.., |status| status.queue.group == name).collect(),
+                instances: instances.extract_if(.., |i| i.record.group.as_ref() == Some(&name)).collect(),
+                name,
+            }
+        });
+        Ok(all.collect())
+    }
+
     /// A message with the revision of the template that it was made from.
     ///
     /// # Errors

@@ -113,6 +113,8 @@ pub(crate) struct Change<'a> {
     before: Option<State>,
     batch: Batch,
     is_changed: bool,
+    /// The queue and the job that it leaves, where it goes to another group.
+    left: Option<(Queue, JobId)>,
     /// What is to be told once it is durable.
     events: Vec<Event>,
 }
@@ -127,6 +129,7 @@ impl<'a> Change<'a> {
             before,
             batch: Batch::new(),
             is_changed: false,
+            left: None,
             events: Vec::new(),
         }
     }
@@ -134,6 +137,14 @@ impl<'a> Change<'a> {
     /// One more change to go into the same commit.
     pub(crate) fn push(&mut self, write: Write) {
         self.batch.push(write);
+    }
+
+    /// Has the message leave its group for `to`, and its job the queue that it waits in; a new one waits in the queue of
+    /// `to` until it is `due`.
+    pub(crate) fn go_over(&mut self, to: &Group, left: (Queue, JobId), due: Timestamp) {
+        self.message.group = to.settings.name.clone();
+        self.left = Some(left);
+        self.batch.push(transmission(to, &self.message, (self.now, due)));
     }
 
     /// Records an event and queues its callbacks.
@@ -177,7 +188,10 @@ impl<'a> Change<'a> {
         self.advance();
         let events = std::mem::take(&mut self.events);
         let fresh = self.engine.fresh(&self.message, events);
-        self.batch.push(Write::ChangedMessage(self.message));
+        self.batch.push(match self.left {
+            Some((from, job)) => Write::MovedMessage { message: self.message, from, job },
+            None => Write::ChangedMessage(self.message),
+        });
         self.engine.commit(self.batch).await?;
         self.engine.tell(fresh);
         Ok(())

@@ -281,7 +281,9 @@ impl Engine {
         span.attributes.push(("mmsgw.tries", tries.to_string()));
         span.fault = match verdict {
             CallVerdict::Done | CallVerdict::Answered { .. } => None,
-            CallVerdict::Never { reason } | CallVerdict::Later { reason, .. } => Some(reason.clone()),
+            CallVerdict::Gone { reason }
+            | CallVerdict::Never { reason }
+            | CallVerdict::Later { reason, .. } => Some(reason.clone()),
             // It was not posted.
             CallVerdict::Busy { .. } => return,
         };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use mmsgw_domain::{Address, GroupName, Span};
+use mmsgw_domain::{Address, GroupName, Span, Timestamp};
 use secrecy::SecretString;
 
 use crate::exit::EXIT_CODES;
@@ -66,8 +66,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: GatewaysCommand,
     },
-    /// Show the queues of a running gateway.
-    Queues(LookArgs),
+    /// Show the queues of a running gateway, and the jobs that wait in them; have those done at once, or forget them.
+    #[command(args_conflicts_with_subcommands = true)]
+    Queues(QueuesArgs),
     /// Look at messages of a running gateway.
     Messages {
         #[command(subcommand)]
@@ -221,6 +222,8 @@ pub(crate) struct SendArgs {
 pub(crate) enum BatchCommand {
     /// Send a message to each line of a file, and go on by itself where the connection breaks.
     Send(BatchSendArgs),
+    /// List batches, the newest first.
+    List(BatchListArgs),
     /// Show a batch: how many messages are in which state, and why lines were refused.
     Show(BatchArgs),
     /// Cancel what is unsent of a batch.
@@ -249,6 +252,24 @@ pub(crate) struct BatchSendArgs {
     /// Give up after so many connections in a row that brought nothing on.
     #[arg(long, default_value_t = 20, value_name = "NUMBER")]
     pub(crate) tries: u32,
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BatchListArgs {
+    /// Only those of this gateway group.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) gateway: Option<GroupName>,
+    /// Only those that began then or later: a time such as 2030-01-31T12:00:00Z, or a span before now such as 2h.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) since: Option<Timestamp>,
+    /// Most batches listed.
+    #[arg(long, default_value_t = 100, value_name = "COUNT")]
+    pub(crate) max: usize,
+    /// As JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) api: ApiArgs,
 }

@@ -26,7 +26,9 @@ impl Encoded {
         let record = |write: &Write| match write {
             Write::Template { template, .. } | Write::Revision(template) => encode(template),
             Write::Part { part, .. } => encode(part),
-            Write::NewMessage(message) | Write::ChangedMessage(message) => encode(message),
+            Write::NewMessage(message)
+            | Write::ChangedMessage(message)
+            | Write::MovedMessage { message, .. } => encode(message),
             Write::Enqueue(job) => encode(&job.job),
             Write::Pause { pause: Some(pause), .. } => encode(pause),
             _ => Ok(Vec::new()),
@@ -72,6 +74,10 @@ impl Round<'_> {
             Write::Part { part, expires } => self.part(part, *expires, record),
             Write::NewMessage(message) => self.put_message(INSERT_MESSAGE, message, record),
             Write::ChangedMessage(message) => self.put_message(UPDATE_MESSAGE, message, record),
+            Write::MovedMessage { message, from, job } => {
+                self.put_message(UPDATE_MESSAGE, message, record)?;
+                self.remove(from, *job)
+            }
             Write::Reference { reference, message, expires }
             | Write::NewReference { reference, message, expires } => {
                 self.reference(reference, *message, *expires)
@@ -83,6 +89,8 @@ impl Round<'_> {
             Write::Bury { lease, reason, expires } => self.bury(lease, reason, *expires),
             Write::Revive { queue, id } => self.revive(queue, *id),
             Write::Discard { queue, id } => self.discard(queue, *id),
+            Write::Hasten { queue, id } => self.hasten(queue, *id),
+            Write::Remove { queue, id } => self.remove(queue, *id),
             Write::Pause { queue, pause } => self.pause(queue, pause.as_ref(), record),
             Write::Record(record) => records::put(self.connection, record),
             Write::DropRecord(key) => records::remove(self.connection, key),
@@ -222,6 +230,23 @@ impl Round<'_> {
         Ok(())
     }
 
+    fn hasten(&mut self, queue: &Queue, id: JobId) -> rusqlite::Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("UPDATE job SET due = min(due, ?2) WHERE id = ?1 RETURNING lane, due")?;
+        let (lane, due) = statement.query_row(params![id.as_bytes(), self.now.as_millis()], |row| {
+            Ok((tables::lane(row, 0)?, tables::time(row, 1)?))
+        })?;
+        self.effects.push(Effect::Hastened { queue: queue.clone(), lane, due, id });
+        Ok(())
+    }
+
+    fn remove(&mut self, queue: &Queue, id: JobId) -> rusqlite::Result<()> {
+        self.run("DELETE FROM job WHERE id = ?1", [id.as_bytes()])?;
+        self.effects.push(Effect::Removed { queue: queue.clone(), id });
+        Ok(())
+    }
+
     fn pause(&mut self, queue: &Queue, pause: Option<&Pause>, record: &[u8]) -> rusqlite::Result<()> {
         let (group, kind) = (queue.group.as_str(), queue.kind.name());
         let number = self.queue_number(queue)?;
@@ -323,6 +348,16 @@ impl Facts for Round<'_> {
 
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError> {
         Ok(!self.settled.contains(&lease.job) && self.queues.held(lease, self.now).is_some())
+    }
+
+    fn waits(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError> {
+        if self.settled.contains(&id) || self.queues.holder(queue, id, self.now).is_some() {
+            return Ok(false);
+        }
+        let sql = "SELECT 1 FROM job WHERE id = ?1
+            AND queue = (SELECT number FROM queue WHERE grp = ?2 AND kind = ?3)";
+        let values = params![id.as_bytes(), queue.group.as_str(), queue.kind.name()];
+        Ok(self.one(sql, values, |_| Ok(()))?.is_some())
     }
 
     fn is_dead(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError> {

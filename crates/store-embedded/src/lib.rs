@@ -13,6 +13,7 @@ mod commit;
 mod lock;
 mod migrate;
 mod queue;
+mod queued;
 mod reader;
 mod recent;
 mod records;
@@ -34,8 +35,8 @@ use mmsgw_domain::{
     Timestamp,
 };
 use mmsgw_store::{
-    Batch, DeadJob, Lease, LeaseRequest, Leased, LeasedJob, QueueSignals, QueueStatus, Record, RecordKey,
-    Reference, RoundsMeasured, Scan, Scanned, Store, StoreError, Swept, TallyKey,
+    Batch, DeadJob, Lease, LeaseRequest, Leased, LeasedJob, Place, QueueSignals, QueueStatus, QueuedJob,
+    Record, RecordKey, Reference, RoundsMeasured, Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Params, params};
@@ -172,6 +173,18 @@ impl EmbeddedStore {
         let requests = self.requests.as_ref().ok_or_else(stopped)?;
         requests.send(request(reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// The same jobs, each with who holds it, which the writer thread knows.
+    async fn with_holders(
+        &self,
+        queue: &Queue,
+        mut jobs: Vec<QueuedJob>,
+    ) -> Result<Vec<QueuedJob>, StoreError> {
+        let ids = jobs.iter().map(|job| job.place.id).collect();
+        let holders = self.ask(|reply| Request::Holders(queue.clone(), ids, reply)).await?;
+        jobs.iter_mut().zip(holders).for_each(|(job, holder)| job.holder = holder);
+        Ok(jobs)
     }
 
     /// Reads the record that `sql` finds for `values`.
@@ -314,6 +327,23 @@ impl Store for EmbeddedStore {
     ) -> Result<Vec<DeadJob>, StoreError> {
         let (queue, now) = (queue.clone(), self.clock.now());
         self.readers.ask(move |connection| read_dead(connection, &queue, after, now, max)).await
+    }
+
+    async fn queued(
+        &self,
+        queue: &Queue,
+        after: Option<Place>,
+        max: usize,
+    ) -> Result<Vec<QueuedJob>, StoreError> {
+        let name = queue.clone();
+        let found = self.readers.ask(move |connection| queued::page(connection, &name, after, max)).await?;
+        self.with_holders(queue, found).await
+    }
+
+    async fn queued_job(&self, queue: &Queue, id: JobId) -> Result<Option<QueuedJob>, StoreError> {
+        let name = queue.clone();
+        let found = self.readers.ask(move |connection| queued::one(connection, &name, id)).await?;
+        Ok(self.with_holders(queue, found.into_iter().collect()).await?.pop())
     }
 
     async fn sweep(&self, max: usize) -> Result<Swept, StoreError> {

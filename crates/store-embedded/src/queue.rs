@@ -59,6 +59,10 @@ pub(crate) enum Effect {
     Returned { lease: Lease, due: Timestamp },
     /// A leased job is dead.
     Buried(Lease),
+    /// A waiting job is due earlier.
+    Hastened { queue: Queue, lane: Lane, due: Timestamp, id: JobId },
+    /// A waiting job is gone.
+    Removed { queue: Queue, id: JobId },
     /// A dead job of the queue of that number is forgotten.
     DeadForgotten(i64),
     /// A queue of that number was paused, or goes on.
@@ -119,6 +123,12 @@ impl Queues {
         (held.token == lease.token && held.lapses > now).then(|| held.clone())
     }
 
+    /// In whose hands a job is.
+    pub(crate) fn holder(&self, queue: &Queue, id: JobId, now: Timestamp) -> Option<&InstanceId> {
+        let held = self.lines.get(queue)?.held.get(&id)?;
+        (held.lapses > now).then_some(&held.owner)
+    }
+
     /// Takes over what a durable commit did. Gives back the queue and due time of a job that can be
     /// found from now on.
     pub(crate) fn apply(&mut self, effect: Effect) -> Option<(Queue, Timestamp)> {
@@ -146,6 +156,19 @@ impl Queues {
                 line.take_back(lease.job)?;
                 line.rows = line.rows.saturating_sub(1);
                 line.dead += 1;
+                None
+            }
+            Effect::Hastened { queue, lane, due, id } => {
+                let line = self.lines.get_mut(&queue)?;
+                // A lease that has lapsed may stand here still.
+                line.take_back(id);
+                line.look_from(lane, (due, id));
+                Some((queue, due))
+            }
+            Effect::Removed { queue, id } => {
+                let line = self.lines.get_mut(&queue)?;
+                line.take_back(id);
+                line.rows = line.rows.saturating_sub(1);
                 None
             }
             Effect::DeadForgotten(number) => {

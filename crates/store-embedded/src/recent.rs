@@ -42,7 +42,9 @@ impl Recent {
                 // A line of a batch is read when its turn comes, behind very many others: it would only push out what
                 // is read soon.
                 Write::NewMessage(message) if message.batch.is_some() => {}
-                Write::NewMessage(message) | Write::ChangedMessage(message) => {
+                Write::NewMessage(message)
+                | Write::ChangedMessage(message)
+                | Write::MovedMessage { message, .. } => {
                     self.messages.put(message.id, message, record);
                 }
                 Write::Template { template, .. } => self.templates.put(template.id, template, record),

@@ -2,7 +2,7 @@
 //! mean to a caller.
 
 use mmsgw_domain::{Digest, GroupName, Id, Queue, QueueKind, Timestamp};
-use mmsgw_store::StoreError;
+use mmsgw_store::{Lane, StoreError};
 use rusqlite::{ErrorCode, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,12 @@ pub(crate) fn digest(row: &Row<'_>, index: usize) -> rusqlite::Result<Digest> {
 /// Column `index` as a point in time.
 pub(crate) fn time(row: &Row<'_>, index: usize) -> rusqlite::Result<Timestamp> {
     row.get(index).map(Timestamp::from_millis)
+}
+
+/// Column `index` as a lane.
+pub(crate) fn lane(row: &Row<'_>, index: usize) -> rusqlite::Result<Lane> {
+    let number: i64 = row.get(index)?;
+    usize::try_from(number).ok().and_then(|n| Lane::ALL.get(n).copied()).ok_or_else(|| odd(index))
 }
 
 /// Columns `index` and the next one as a queue.

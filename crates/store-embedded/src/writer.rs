@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mmsgw_domain::{Clock, InstanceId, Queue, Timestamp};
+use mmsgw_domain::{Clock, InstanceId, JobId, Queue, Timestamp};
 use mmsgw_store::{Lease, LeaseRequest, QueueSignals, QueueStatus, StoreError, Swept, precondition};
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +20,9 @@ use crate::tables::failed;
 /// Where an answer goes. Who asked may have gone away, which is no trouble.
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
+/// In whose hands each of some jobs is.
+type Holders = Vec<Option<InstanceId>>;
+
 /// What the writer thread is asked.
 pub(crate) enum Request {
     Commit(Encoded, Reply<()>),
@@ -28,6 +31,7 @@ pub(crate) enum Request {
     Extend(Vec<Lease>, Duration, Reply<Vec<Lease>>),
     Disown(InstanceId, Reply<u64>),
     HoldBack(Queue, Timestamp, Reply<()>),
+    Holders(Queue, Vec<JobId>, Reply<Holders>),
     Queues(Reply<Vec<QueueStatus>>),
     Close(Reply<()>),
 }
@@ -52,6 +56,7 @@ struct Sorted {
     leases: Vec<(LeaseRequest, Reply<RawLeased>)>,
     disowns: Vec<(InstanceId, Reply<u64>)>,
     holds: Vec<(Queue, Timestamp, Reply<()>)>,
+    holders: Vec<(Queue, Vec<JobId>, Reply<Holders>)>,
     queues: Vec<Reply<Vec<QueueStatus>>>,
     close: Option<Reply<()>>,
 }
@@ -65,6 +70,7 @@ impl Sorted {
             Request::Extend(leases, hold, reply) => self.extends.push((leases, hold, reply)),
             Request::Disown(owner, reply) => self.disowns.push((owner, reply)),
             Request::HoldBack(queue, until, reply) => self.holds.push((queue, until, reply)),
+            Request::Holders(queue, jobs, reply) => self.holders.push((queue, jobs, reply)),
             Request::Queues(reply) => self.queues.push(reply),
             Request::Close(reply) => self.close = Some(reply),
         }
@@ -120,6 +126,11 @@ impl Writer {
         // told of when it is durable.
         self.hand_out(round.leases);
         self.change(round.commits, round.sweeps);
+        for (queue, jobs, reply) in round.holders {
+            let now = self.clock.now();
+            let holders = jobs.iter().map(|id| self.queues.holder(&queue, *id, now).cloned());
+            answer(reply, Ok(holders.collect()));
+        }
         for reply in round.queues {
             answer(reply, self.queues.status(&self.connection, self.clock.now()));
         }

@@ -23,6 +23,7 @@ pub(crate) enum Program {
     Instances,
     Turns,
     Owed,
+    Queued,
 }
 
 /// All scripts with their digests.
@@ -49,7 +50,7 @@ macro_rules! source {
 }
 
 /// In the order of [`Program`].
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     source!("commit"),
     source!("lease"),
     source!("extend"),
@@ -64,6 +65,7 @@ const SOURCES: [&str; 14] = [
     source!("instances"),
     source!("turns"),
     source!("owed"),
+    source!("queued"),
 ];
 
 /// One request.

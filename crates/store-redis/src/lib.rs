@@ -40,8 +40,8 @@ use mmsgw_domain::{
     Template, TemplateId, Timestamp,
 };
 use mmsgw_store::{
-    Batch, DeadJob, Lease, LeaseRequest, Leased, QueueSignals, QueueStatus, Record, RecordKey, Reference,
-    RoundsMeasured, Scan, Scanned, Store, StoreError, Swept, TallyKey,
+    Batch, DeadJob, Lease, LeaseRequest, Leased, Place, QueueSignals, QueueStatus, QueuedJob, Record,
+    RecordKey, Reference, RoundsMeasured, Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -309,14 +309,22 @@ impl Store for RedisStore {
 
     async fn message(&self, id: MessageId) -> Result<Option<Message>, StoreError> {
         let home = self.homes.lock().get(&id).cloned();
-        if let Some(group) = home {
-            return self.message_of(&group, id).await;
+        let had_home = home.is_some();
+        if let Some(group) = home
+            && let Some(message) = self.message_of(&group, id).await?
+        {
+            return Ok(Some(message));
         }
+        // It may have been moved meanwhile.
         let known: Vec<GroupName> = self.groups.lock().known.iter().cloned().collect();
         if let Some(message) = self.search(&known, id).await? {
             return Ok(Some(message));
         }
-        let mut others = self.all_groups().await?;
+        let mut others = match self.all_groups().await {
+            // What is gone from where it was need not be looked for on a server that does not answer.
+            Err(StoreError::Unavailable(_)) if had_home => return Ok(None),
+            groups => groups?,
+        };
         others.retain(|group| !known.contains(group));
         self.search(&others, id).await
     }
@@ -405,6 +413,19 @@ impl Store for RedisStore {
         max: usize,
     ) -> Result<Vec<DeadJob>, StoreError> {
         self.dead_of(queue, after, max).await
+    }
+
+    async fn queued(
+        &self,
+        queue: &Queue,
+        after: Option<Place>,
+        max: usize,
+    ) -> Result<Vec<QueuedJob>, StoreError> {
+        self.queued_behind(queue, after, max).await
+    }
+
+    async fn queued_job(&self, queue: &Queue, id: JobId) -> Result<Option<QueuedJob>, StoreError> {
+        self.queued_one(queue, id).await
     }
 
     /// As the contract says. Messages, references, templates and parts are forgotten by the server itself, at their

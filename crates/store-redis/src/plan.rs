@@ -63,6 +63,8 @@ pub(crate) enum Turn {
     Record,
     Template,
     Group,
+    /// What a message leaves behind in a group that it is moved from.
+    Left,
     Jobs,
     Account,
 }
@@ -92,7 +94,13 @@ impl Plan {
         let mut sheet = Sheet { layout, queues_layout: queues, together, split, parts: Vec::new(), asked: 0 };
         let mut hopes = Hopes::new(batch.writes(), &mut sheet);
         let refusal = precondition::check(batch.writes(), &mut hopes).err();
-        let messages: HashMap<_, _> = hopes.messages.into_iter().map(|(id, hope)| (id, hope.group)).collect();
+        let mut messages: HashMap<_, _> =
+            hopes.messages.into_iter().map(|(id, hope)| (id, hope.group)).collect();
+        for write in batch.writes() {
+            if let Write::MovedMessage { message, .. } = write {
+                messages.insert(message.id, message.group.clone());
+            }
+        }
         if refusal.is_none() {
             batch.writes().iter().try_for_each(|write| sheet.write(write))?;
         }
@@ -134,6 +142,14 @@ impl Sheet<'_> {
 
     fn message(&self, group: &GroupName, id: MessageId) -> At {
         At { key: self.layout.message(group, id), ..self.group(group) }
+    }
+
+    /// The same, done when the message is where it goes to.
+    fn left(&self, at: At) -> At {
+        match at.server {
+            Which::Messages => At { turn: Turn::Left, ..at },
+            Which::Queues => at,
+        }
     }
 
     fn reference(&self, reference: &Reference) -> At {
@@ -242,6 +258,14 @@ impl Sheet<'_> {
                     self.change(self.group(&message.group), "list", [message.id.as_bytes().to_vec()]);
                 }
             }
+            Write::MovedMessage { message, from, job } => {
+                let record = record::write_message(message)?;
+                self.change(self.message(&message.group, message.id), "put", [record]);
+                self.change(self.group(&message.group), "list", [message.id.as_bytes().to_vec()]);
+                self.change(self.left(self.message(&from.group, message.id)), "drop", []);
+                let words = [text(from.kind.name()), job.as_bytes().to_vec()];
+                self.change(self.left(self.queues(&from.group)), "remove", words);
+            }
             Write::Reference { reference, message, expires }
             | Write::NewReference { reference, message, expires } => {
                 let record = record::write_id(*expires, message.as_bytes());
@@ -257,6 +281,8 @@ impl Sheet<'_> {
             }
             Write::Revive { queue, id } => self.raise(queue, *id, "revive"),
             Write::Discard { queue, id } => self.raise(queue, *id, "discard"),
+            Write::Hasten { queue, id } => self.raise(queue, *id, "hasten"),
+            Write::Remove { queue, id } => self.raise(queue, *id, "remove"),
             Write::Pause { queue, pause } => self.pause(queue, pause.as_ref())?,
             Write::Record(record) => {
                 let value = record::write_small(record);
@@ -338,6 +364,10 @@ impl<'a, 'b> Hopes<'a, 'b> {
         for write in writes {
             match write {
                 Write::NewMessage(message) => hopes.hope(message, None),
+                Write::MovedMessage { message, from, .. } => {
+                    let (group, version) = (from.group.clone(), message.version.checked_sub(1));
+                    hopes.messages.entry(message.id).or_insert(Hope { group, version });
+                }
                 // Nothing has a version before 0; as if no message were there it is refused as well.
                 Write::ChangedMessage(message) => hopes.hope(message, message.version.checked_sub(1)),
                 Write::Template { template, replaces } => {
@@ -420,6 +450,13 @@ impl Facts for Hopes<'_, '_> {
         Ok(true)
     }
 
+    fn waits(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError> {
+        let refusal = Refusal::Conflict(format!("no job {id} waits in queue {queue}"));
+        let words = [text(queue.kind.name()), id.as_bytes().to_vec()];
+        self.sheet.check(self.sheet.queues(&queue.group), refusal, "waits", words);
+        Ok(true)
+    }
+
     fn is_dead(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError> {
         let refusal = Refusal::Conflict(format!("no dead job {id} is in queue {queue}"));
         let words = [text(queue.kind.name()), id.as_bytes().to_vec()];
@@ -444,7 +481,7 @@ impl Facts for Hopes<'_, '_> {
 /// The group that a change brings something new.
 fn group_of(write: &Write) -> Option<&GroupName> {
     match write {
-        Write::NewMessage(message) => Some(&message.group),
+        Write::NewMessage(message) | Write::MovedMessage { message, .. } => Some(&message.group),
         Write::Enqueue(job) => Some(&job.queue.group),
         Write::Pause { queue, .. } => Some(&queue.group),
         Write::Record(record) => record.key.group.as_ref(),

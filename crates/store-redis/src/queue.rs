@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use mmsgw_domain::{GroupName, Job, JobId, MessageId, Queue, QueueKind, Timestamp};
-use mmsgw_store::{DeadJob, Lease, LeaseRequest, Leased, LeasedJob, Pause, QueueStatus, StoreError};
+use mmsgw_store::{
+    DeadJob, Lane, Lease, LeaseRequest, Leased, LeasedJob, Pause, Place, QueueStatus, QueuedJob, StoreError,
+};
 
 use crate::RedisStore;
 use crate::call::{Answer, Call, Program};
@@ -111,6 +113,62 @@ impl RedisStore {
             dead.push(read_dead(id, queue, &octets)?);
         }
         Ok(dead)
+    }
+}
+
+impl RedisStore {
+    /// Jobs behind a place.
+    pub(crate) async fn queued_behind(
+        &self,
+        queue: &Queue,
+        after: Option<Place>,
+        max: usize,
+    ) -> Result<Vec<QueuedJob>, StoreError> {
+        // No time is before this one, and no id before an empty text.
+        let first = (0, millis(Timestamp::from_millis(i64::MIN)), Vec::new());
+        let (lane, due, id) = after
+            .map_or(first, |place| (place.lane.index(), millis(place.due), place.id.as_bytes().to_vec()));
+        self.queued_at(queue, max, [lane.to_string().into_bytes(), due.to_string().into_bytes(), id]).await
+    }
+
+    /// One job.
+    pub(crate) async fn queued_one(&self, queue: &Queue, id: JobId) -> Result<Option<QueuedJob>, StoreError> {
+        let place = [Vec::new(), Vec::new(), id.as_bytes().to_vec()];
+        Ok(self.queued_at(queue, 1, place).await?.pop())
+    }
+
+    async fn queued_at(
+        &self,
+        queue: &Queue,
+        max: usize,
+        place: [Vec<u8>; 3],
+    ) -> Result<Vec<QueuedJob>, StoreError> {
+        let words = [queue.kind.name().as_bytes().to_vec(), max.to_string().into_bytes()];
+        let words = words.into_iter().chain(place).collect();
+        let answers =
+            self.run(Program::Queued, self.queues.layout.group(&queue.group), words).await?.list()?;
+        let mut answers = answers.into_iter();
+        let mut jobs = Vec::with_capacity(answers.len() / 6);
+        while answers.len() > 0 {
+            let (id, lane) = (next(&mut answers)?.id()?, next(&mut answers)?.count()?);
+            let lane = usize::try_from(lane).ok().and_then(|lane| Lane::ALL.get(lane).copied());
+            let lane = lane.ok_or_else(|| corrupt("a job is in no lane"))?;
+            let due = Timestamp::from_millis(next(&mut answers)?.number()?);
+            let failed = u32::try_from(next(&mut answers)?.number()?).unwrap_or(u32::MAX);
+            let (holder, octets) = (next(&mut answers)?.text()?, next(&mut answers)?.octets()?);
+            let holder = (!holder.is_empty()).then(|| serde_json::from_value(holder.into())).transpose();
+            let holder = holder.map_err(|_| corrupt("the name of who holds a job"))?;
+            match record::parse(&octets.unwrap_or_default()) {
+                Ok(job) => {
+                    let place = Place { lane, due, id };
+                    jobs.push(QueuedJob { place, queue: queue.clone(), failed, holder, job });
+                }
+                Err(error) => tracing::error!(%error, job = %id, %queue, "a job cannot be read"),
+            }
+        }
+        let messages = jobs.iter().filter_map(|job| message_of(&job.job));
+        self.note_homes(messages.map(|id| (id, queue.group.clone())));
+        Ok(jobs)
     }
 }
 

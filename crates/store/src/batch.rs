@@ -103,6 +103,16 @@ pub enum Write {
     /// A message that was read, changed and given the next version: refused unless the stored
     /// version is the one before.
     ChangedMessage(Message),
+    /// A message goes to another group, and its job that waits in a queue of the old one is forgotten: refused unless
+    /// the stored version is the one before, and the job waits in nobody's hands.
+    MovedMessage {
+        /// The message with its new group and the next version.
+        message: Message,
+        /// The queue that it leaves.
+        from: Queue,
+        /// The job in it.
+        job: JobId,
+    },
     /// A carrier's reference to a message.
     Reference {
         /// The reference. One that is there already is replaced.
@@ -159,6 +169,21 @@ pub enum Write {
     /// A dead job is forgotten. Refused where it is not there.
     Discard {
         /// Where it waited.
+        queue: Queue,
+        /// The job.
+        id: JobId,
+    },
+    /// A job that waits is due now, where it is not yet; its tries count on. Refused where it is not there or in a
+    /// worker's hands.
+    Hasten {
+        /// Where it waits.
+        queue: Queue,
+        /// The job.
+        id: JobId,
+    },
+    /// A job that waits is forgotten. Refused where it is not there or in a worker's hands.
+    Remove {
+        /// Where it waits.
         queue: Queue,
         /// The job.
         id: JobId,

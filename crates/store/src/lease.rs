@@ -20,6 +20,15 @@ impl Lane {
     /// All lanes in order.
     pub const ALL: [Self; 3] = [Self::Express, Self::Normal, Self::Slow];
 
+    /// The name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Express => "express",
+            Self::Normal => "normal",
+            Self::Slow => "slow",
+        }
+    }
+
     /// The lane's place in the order.
     pub fn index(self) -> usize {
         match self {

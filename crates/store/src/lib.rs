@@ -30,8 +30,8 @@ mod error;
 mod lease;
 mod measure;
 mod memory;
-mod pause;
 pub mod precondition;
+mod queued;
 mod record;
 mod registry;
 mod scan;
@@ -53,9 +53,10 @@ pub use error::StoreError;
 pub use lease::{DeadJob, Lane, Lease, LeaseRequest, Leased, LeasedJob};
 pub use measure::{Distribution, FEW, Histogram, Rounds, RoundsMeasured, SHORT};
 pub use memory::MemoryStore;
-pub use pause::Pause;
+pub use mmsgw_domain::{Announced, Pause, QueueStatus};
+pub use queued::{Place, PlaceError, QueuedJob};
 pub use record::{Record, RecordKey, RecordKind, TallyKey};
-pub use registry::{Announced, LocalRegistry, Registry, TurnRequest, Turns};
+pub use registry::{LocalRegistry, Registry, TurnRequest, Turns};
 pub use scan::{Scan, Scanned, Wanted};
 pub use signal::QueueSignals;
 
@@ -130,6 +131,22 @@ pub trait Store: Send + Sync + 'static {
         max: usize,
     ) -> Result<Vec<DeadJob>, StoreError>;
 
+    /// Jobs of a queue that wait or are in a worker's hands, in the order in which they leave it, from behind the
+    /// place `after`. Takes none of them.
+    async fn queued(
+        &self,
+        queue: &Queue,
+        after: Option<Place>,
+        max: usize,
+    ) -> Result<Vec<QueuedJob>, StoreError>;
+
+    /// One job of a queue that waits or is in a worker's hands.
+    async fn queued_job(
+        &self,
+        queue: &Queue,
+        id: mmsgw_domain::JobId,
+    ) -> Result<Option<QueuedJob>, StoreError>;
+
     /// Removes up to `max` records of each kind whose time is over. Call again while
     /// [`Swept::records`] is not zero.
     async fn sweep(&self, max: usize) -> Result<Swept, StoreError>;
@@ -138,25 +155,6 @@ pub trait Store: Send + Sync + 'static {
     fn rounds(&self) -> Option<RoundsMeasured> {
         None
     }
-}
-
-/// What a queue holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueStatus {
-    /// The queue.
-    pub queue: Queue,
-    /// Jobs that wait, due or not.
-    pub waiting: u64,
-    /// Jobs in a worker's hands.
-    pub leased: u64,
-    /// Jobs that were given up.
-    pub dead: u64,
-    /// Due time of the first waiting job.
-    pub oldest: Option<Timestamp>,
-    /// Why it hands nothing out, where a person stopped it.
-    pub paused: Option<Pause>,
-    /// Until when it is held back, where that is still to come.
-    pub held_until: Option<Timestamp>,
 }
 
 /// What [`Store::sweep`] removed.

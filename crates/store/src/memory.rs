@@ -18,8 +18,8 @@ use parking_lot::Mutex;
 use self::state::{State, is_live};
 use crate::precondition::{self, Facts, StoredVersion};
 use crate::{
-    Batch, DeadJob, Lease, LeaseRequest, Leased, QueueSignals, QueueStatus, Record, RecordKey, Reference,
-    Scan, Scanned, Store, StoreError, Swept, TallyKey,
+    Batch, DeadJob, Lease, LeaseRequest, Leased, Place, QueueSignals, QueueStatus, QueuedJob, Record,
+    RecordKey, Reference, Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 
 /// A store that forgets all at its end.
@@ -163,6 +163,22 @@ impl Store for MemoryStore {
         }))
     }
 
+    async fn queued(
+        &self,
+        queue: &Queue,
+        after: Option<Place>,
+        max: usize,
+    ) -> Result<Vec<QueuedJob>, StoreError> {
+        let mut queued = self.read(|state, now| state.queued(queue, now));
+        queued.retain(|job| after.is_none_or(|after| job.place > after));
+        queued.truncate(max);
+        Ok(queued)
+    }
+
+    async fn queued_job(&self, queue: &Queue, id: JobId) -> Result<Option<QueuedJob>, StoreError> {
+        Ok(self.read(|state, now| state.queued(queue, now)).into_iter().find(|job| job.place.id == id))
+    }
+
     async fn sweep(&self, max: usize) -> Result<Swept, StoreError> {
         let now = self.clock.now();
         Ok(self.state.lock().sweep(now, max))
@@ -203,6 +219,10 @@ impl Facts for Present<'_> {
 
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError> {
         Ok(self.state.holds(lease, self.now))
+    }
+
+    fn waits(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError> {
+        Ok(self.state.waits(queue, id, self.now))
     }
 
     fn is_dead(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError> {

@@ -34,6 +34,9 @@ pub trait Facts {
     /// Whether the lease has not lapsed and is not settled.
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError>;
 
+    /// Whether a job of that id waits in that queue, in nobody's hands.
+    fn waits(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError>;
+
     /// Whether a dead job of that id is in that queue, its time over or not.
     fn is_dead(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError>;
 
@@ -100,6 +103,10 @@ impl Seen {
                 Ok(())
             }
             Write::ChangedMessage(message) => self.change(message.id, message.version, facts),
+            Write::MovedMessage { message, from, job } => {
+                self.change(message.id, message.version, facts)?;
+                self.pick(from, *job, facts)
+            }
             Write::Finish(lease)
             | Write::Postpone { lease, .. }
             | Write::Release { lease, .. }
@@ -108,6 +115,7 @@ impl Seen {
                 if first && facts.holds(lease)? { Ok(()) } else { Err(StoreError::LeaseLost) }
             }
             Write::Revive { queue, id } | Write::Discard { queue, id } => self.raise(queue, *id, facts),
+            Write::Hasten { queue, id } | Write::Remove { queue, id } => self.pick(queue, *id, facts),
             Write::Record(record) => self.put(record, facts),
             Write::DropRecord(key) => {
                 self.records.insert(key.clone(), 0);
@@ -157,6 +165,14 @@ impl Seen {
             return Ok(());
         }
         Err(StoreError::Conflict(format!("no dead job {id} is in queue {queue}")))
+    }
+
+    /// A waiting job is picked once, and not in the batch in which it began to wait.
+    fn pick(&mut self, queue: &Queue, id: JobId, facts: &mut dyn Facts) -> Result<(), StoreError> {
+        if !self.settled.contains(&id) && self.raised.insert(id) && facts.waits(queue, id)? {
+            return Ok(());
+        }
+        Err(StoreError::Conflict(format!("no job {id} waits in queue {queue}")))
     }
 
     fn put(&mut self, record: &Record, facts: &mut dyn Facts) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mmsgw_domain::{Clock, GroupName, InstanceId, InstanceRecord, Timestamp};
+use mmsgw_domain::{Announced, Clock, GroupName, InstanceId, InstanceRecord, Timestamp};
 use parking_lot::Mutex;
 
 use crate::StoreError;
@@ -27,15 +27,6 @@ pub trait Registry: Send + Sync + 'static {
 
     /// What an operator should know about that which keeps the data, a sentence each, as it is now.
     async fn warnings(&self) -> Result<Vec<String>, StoreError>;
-}
-
-/// An instance as the registry knows it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Announced {
-    /// What it said of itself.
-    pub record: InstanceRecord,
-    /// False where it did not renew that in time: it has died, or cannot reach the store.
-    pub alive: bool,
 }
 
 /// A wish for turns.

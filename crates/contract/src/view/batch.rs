@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mmsgw_domain::BulkStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,6 +30,41 @@ pub struct BatchView {
     pub counts: BTreeMap<String, u64>,
     /// When it began, in seconds since 1970 UTC.
     pub created_ts: i64,
+}
+
+impl BatchView {
+    /// The view of a batch.
+    pub fn of(status: &BulkStatus) -> Self {
+        Self {
+            id: status.id.to_string(),
+            template: status.template.to_string(),
+            gateway: status.group.to_string(),
+            state: status.word().to_owned(),
+            received: status.received,
+            accepted: status.accepted,
+            refused: status.refused,
+            counts: status.counts.clone(),
+            created_ts: status.created.as_secs(),
+        }
+    }
+}
+
+/// Batches, the newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Batches)]
+pub struct BatchesView {
+    /// The batches.
+    pub batches: Vec<BatchView>,
+    /// Give this as `cursor` to see older ones; null where there are none.
+    pub next: Option<String>,
+}
+
+impl BatchesView {
+    /// A page of at most `most`.
+    pub fn of(batches: &[BulkStatus], most: usize) -> Self {
+        let next = batches.last().filter(|_| batches.len() == most).map(|last| last.id.to_string());
+        Self { batches: batches.iter().map(BatchView::of).collect(), next }
+    }
 }
 
 /// Refused lines of a batch, in order.

@@ -3,18 +3,24 @@
 mod batch;
 mod event;
 mod found;
+mod gateway;
+mod instance;
 mod links;
 mod message;
+mod queue;
 mod rehearsal;
 mod template;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{BatchView, RefusedLineView, RefusedLinesView};
+pub use batch::{BatchView, BatchesView, RefusedLineView, RefusedLinesView};
 pub use event::{EventCallback, EventView, StateWord};
 pub use found::{FoundView, MessageSummaryView};
+pub use gateway::{CountsView, GatewayView, GatewaysView, SettingsView};
+pub use instance::{HeartbeatView, InstanceView, InstancesView};
 pub use links::{Links, MEDIA_PATH};
 pub use message::{MessageView, PreviouslySentView, RecipientView};
+pub use queue::{PauseView, QueueView};
 pub use rehearsal::{RehearsalView, RehearsedPartView};
 pub use template::{PartView, TemplateView};
 

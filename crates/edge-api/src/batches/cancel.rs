@@ -5,7 +5,6 @@ use axum::response::Response;
 use http::StatusCode;
 use mmsgw_contract::{BatchView, ProblemView};
 
-use super::view;
 use crate::api::Api;
 use crate::auth::Sender;
 use crate::error::Refused;
@@ -30,5 +29,5 @@ pub(crate) async fn cancel_batch(
     let id = id_in_path(&id, "batch")?;
     caller.may_see_batch(&api.engine.bulk(id).await?)?;
     let status = api.engine.cancel_bulk(id).await?;
-    Ok(answer(StatusCode::OK, None, &view(&status)))
+    Ok(answer(StatusCode::OK, None, &BatchView::of(&status)))
 }

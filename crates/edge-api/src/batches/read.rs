@@ -7,7 +7,6 @@ use mmsgw_contract::{BatchView, ProblemView, RefusedLineView, RefusedLinesView};
 use mmsgw_engine::RefusedLine;
 use serde::Deserialize;
 
-use super::view;
 use crate::api::Api;
 use crate::auth::Reader;
 use crate::error::Refused;
@@ -30,7 +29,7 @@ pub(crate) async fn read_batch(
 ) -> Result<Response, Refused> {
     let status = api.engine.bulk(id_in_path(&id, "batch")?).await?;
     caller.may_see_batch(&status)?;
-    Ok(answer(StatusCode::OK, None, &view(&status)))
+    Ok(answer(StatusCode::OK, None, &BatchView::of(&status)))
 }
 
 /// Which page of refused lines.

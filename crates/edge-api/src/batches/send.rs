@@ -15,7 +15,6 @@ use mmsgw_domain::{Digest, TemplateId};
 use mmsgw_engine::{Bulk, BulkDraft, BulkStatus, Line, LineFault, Refusal, Submission};
 
 use super::lines::{Cutter, Form, RawLine};
-use super::view;
 use crate::api::Api;
 use crate::auth::{Caller, Sender};
 use crate::body::pour_away;
@@ -73,7 +72,7 @@ pub(crate) async fn send_batch(
 
 fn accepted(api: &Api, status: &BulkStatus, replayed: bool) -> Response {
     let location = format!("{}/mmsgw/v1/batches/{}", api.base, status.id);
-    let mut response = answer(StatusCode::ACCEPTED, Some(location), &view(status));
+    let mut response = answer(StatusCode::ACCEPTED, Some(location), &BatchView::of(status));
     if replayed {
         response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }

@@ -66,7 +66,7 @@ async fn answers_have_their_verdicts() {
     for good in ["200 OK", "201 Made", "202 Taken", "204 None"] {
         assert_eq!(answered(good, "").await, CallVerdict::Done, "{good}");
     }
-    assert!(matches!(answered("410 Gone", "").await, CallVerdict::Never { .. }));
+    assert!(matches!(answered("410 Gone", "").await, CallVerdict::Gone { .. }));
     for later in
         ["301 Moved", "304 Same", "400 Bad", "401 Who", "404 None", "500 Oops", "501 Not", "503 Busy"]
     {

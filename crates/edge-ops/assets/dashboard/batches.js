@@ -9,11 +9,15 @@ import { count, moment } from "./words.js";
 export const title = "Batches";
 
 let shown = { sought: "", batch: null };
+let latest = [];
 
 export async function enter(path, app) {
   const sought = decodeURIComponent(path ?? "").trim();
   if (sought !== shown.sought) shown = { sought, batch: null };
-  if (sought === "") return;
+  if (sought === "") {
+    latest = (await get(`batches?limit=${LISTED}`)).batches;
+    return app.draw();
+  }
   let batch;
   try {
     batch = await get(`batches/${encodeURIComponent(sought)}`);
@@ -27,7 +31,7 @@ export async function enter(path, app) {
 }
 
 export async function tick(app) {
-  if (shown.sought !== "" && shown.batch !== "none") await enter(encodeURIComponent(shown.sought), app);
+  if (shown.batch !== "none") await enter(encodeURIComponent(shown.sought), app);
 }
 
 export function draw() {
@@ -44,7 +48,20 @@ export function draw() {
       h("button", { type: "submit", class: "primary" }, "Find")),
     batch === "none" && h("div", { class: "empty", key: "none" }, h("h2", null, "No such batch"), h("p", null, "It was never here, or its time is over and it was forgotten.")),
     batch !== null && batch !== "none" && whole(batch),
+    sought === "" && latest.length > 0 && list(),
   ];
+}
+
+function list() {
+  return h("section", { class: "card", key: "list" }, h("div", { class: "wide" }, h("table", null,
+    h("thead", null, h("tr", null, ["Batch", "Began", "Gateway", "State", "Messages", "Refused"].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", null, latest.map((batch) => h("tr", { key: batch.id },
+      h("td", null, h("a", { href: `#/batches/${batch.id}` }, h("code", null, batch.id))),
+      h("td", null, moment(batch.created_ts)),
+      h("td", null, batch.gateway),
+      h("td", null, badge(batch.state)),
+      h("td", { class: "n" }, count(batch.accepted)),
+      h("td", { class: "n" }, count(batch.refused))))))));
 }
 
 function whole(batch) {
@@ -61,3 +78,5 @@ function whole(batch) {
     h("p", { key: "messages" }, h("a", { href: `#/messages/?batch=${batch.id}` }, "Its messages")),
     h("ul", { class: "legend", key: "counts" }, Object.entries(batch.counts).map(([state, number]) => h("li", { key: state }, badge(state), h("b", null, count(number))))));
 }
+
+const LISTED = 50;

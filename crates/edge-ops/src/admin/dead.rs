@@ -12,6 +12,7 @@ use mmsgw_engine::{DeadJob, Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::job::JobView;
 use super::order::{Because, Order};
 use super::{Administrator, Refused, answer, in_time};
 use crate::router::Ops;
@@ -49,28 +50,14 @@ struct Line {
     id: String,
     /// Group and kind, as in `carrier/rx`.
     queue: String,
-    /// What was to be done: `transmit`, `intake`, `callback`, `report`, `answer`.
-    job: &'static str,
+    #[serde(flatten)]
+    about: JobView,
     /// Why it was given up.
     reason: String,
-    /// When it was queued, in seconds since 1970.
-    created_ts: i64,
     /// When it was given up.
     died_ts: i64,
     /// How often it was tried.
     tries: u32,
-    /// Intake: who handed it in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<String>,
-    /// Intake: octets that it has.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size: Option<usize>,
-    /// The message concerned.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
-    /// Callback: where it was posted to. Answer: where it was mailed to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    address: Option<String>,
 }
 
 /// A job whole.
@@ -262,33 +249,14 @@ async fn find(administrator: &Administrator, ops: &Ops, id: &str) -> Result<Dead
 }
 
 fn line(dead: &DeadJob) -> Line {
-    let mut line = Line {
+    Line {
         id: dead.id.to_string(),
         queue: dead.queue.to_string(),
-        job: "",
+        about: JobView::of(dead.id, &dead.job),
         reason: dead.reason.clone(),
-        created_ts: dead.id.created().as_secs(),
         died_ts: dead.died.as_secs(),
         tries: dead.tries,
-        peer: None,
-        size: None,
-        message: None,
-        address: None,
-    };
-    match &dead.job {
-        Job::TransmitV1(job) => (line.job, line.message) = ("transmit", Some(job.message.to_string())),
-        Job::ReportV1(job) => (line.job, line.message) = ("report", Some(job.message.to_string())),
-        Job::AmendV1(job) => (line.job, line.message) = ("amend", Some(job.message.to_string())),
-        Job::AnswerV1(job) => (line.job, line.address) = ("answer", Some(job.to.address.clone())),
-        Job::CallbackV1(job) => {
-            (line.job, line.message, line.address) =
-                ("callback", Some(job.message.to_string()), Some(job.url.clone()));
-        }
-        Job::IntakeV1(job) => {
-            (line.job, line.peer, line.size) = ("intake", Some(job.peer.clone()), Some(job.raw.len()));
-        }
     }
-    line
 }
 
 fn bad(why: impl Into<String>) -> Refused {

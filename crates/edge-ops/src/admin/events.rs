@@ -14,10 +14,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use mmsgw_contract::{Problem, ProblemCode};
 use mmsgw_domain::{Direction, GroupName, State as MessageState};
-use mmsgw_engine::Happening;
+use mmsgw_engine::{Happening, Heard, Listening};
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use utoipa::ToSchema;
 
 use super::{Administrator, Refused};
@@ -80,7 +78,7 @@ pub(super) async fn listen(
     let Query(asked) =
         asked.map_err(|error| Refused::from(Problem::new(ProblemCode::InvalidRequest, error.body_text())))?;
     let filter = Filter { administrator, asked };
-    let listener = Listener { news: ops.engine.listen(), filter, ops, is_first: true };
+    let listener = Listener { news: ops.engine.listening(), filter, ops, is_first: true };
     let events = stream::unfold(listener, async |mut listener| {
         let text = listener.next().await?;
         Some((Ok::<Bytes, Infallible>(text.into()), listener))
@@ -90,7 +88,7 @@ pub(super) async fn listen(
 }
 
 struct Listener {
-    news: Receiver<Happening>,
+    news: Listening,
     filter: Filter,
     ops: Ops,
     is_first: bool,
@@ -102,23 +100,18 @@ impl Listener {
         if std::mem::take(&mut self.is_first) {
             return Some(": listening\n\n".to_owned());
         }
-        loop {
-            let heard = tokio::select! {
-                () = self.ops.drain.draining() => return None,
-                heard = tokio::time::timeout(PULSE, self.news.recv()) => heard,
-            };
-            match heard {
-                Err(_) => return Some(": still here\n\n".to_owned()),
-                Ok(Err(RecvError::Closed)) => return None,
-                Ok(Err(RecvError::Lagged(missed))) => {
-                    return Some(format!("event: missed\ndata: {missed}\n\n"));
-                }
-                Ok(Ok(happening)) if self.filter.lets_through(&happening) => {
-                    // A view of plain text and numbers.
-                    let data = serde_json::to_string(&LiveEvent::of(&happening)).unwrap_or_default();
-                    return Some(format!("event: message\ndata: {data}\n\n"));
-                }
-                Ok(Ok(_)) => {}
+        let heard = tokio::select! {
+            () = self.ops.drain.draining() => return None,
+            heard = self.news.next(PULSE, |happening| self.filter.lets_through(happening)) => heard,
+        };
+        match heard {
+            Heard::Over => None,
+            Heard::Quiet => Some(": still here\n\n".to_owned()),
+            Heard::Missed(missed) => Some(format!("event: missed\ndata: {missed}\n\n")),
+            Heard::Happened(happening) => {
+                // A view of plain text and numbers.
+                let data = serde_json::to_string(&LiveEvent::of(&happening)).unwrap_or_default();
+                Some(format!("event: message\ndata: {data}\n\n"))
             }
         }
     }

@@ -10,8 +10,8 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
 use super::{
-    batches, callbacks, dead, events, gateways, instances, log, messages, parts, queues, session,
-    test_message, trace,
+    batches, callbacks, dead, endpoints, events, gateways, instances, log, messages, parts, queued, queues,
+    session, test_message, trace,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -27,10 +27,18 @@ use super::{
         gateways::resume,
         instances::list,
         queues::list,
+        queued::list,
+        queued::show,
+        queued::retry,
+        queued::purge,
+        queued::retry_many,
+        queued::purge_many,
+        queued::move_many,
         messages::find,
         messages::show,
         parts::read,
         test_message::send,
+        batches::list,
         batches::show,
         dead::list,
         dead::show,
@@ -41,6 +49,8 @@ use super::{
         callbacks::list,
         callbacks::replay,
         callbacks::replay_many,
+        endpoints::list,
+        endpoints::enable,
         events::listen,
         trace::list,
         trace::begin,

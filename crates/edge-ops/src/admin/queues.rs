@@ -2,8 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use mmsgw_domain::Timestamp;
-use mmsgw_engine::QueueStatus;
+use mmsgw_contract::QueueView;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -16,91 +15,13 @@ pub(super) struct Queues {
     queues: Vec<QueueView>,
 }
 
-/// One queue that holds a job, or is paused.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Queue)]
-pub(super) struct QueueView {
-    /// Group and kind, as in `carrier/rx`.
-    queue: String,
-    /// Its group.
-    group: String,
-    /// `tx` messages out, `ev` reports out, `rx` what came in, `callback` what applications are told.
-    kind: &'static str,
-    /// Jobs that wait, due or not.
-    waiting: u64,
-    /// Jobs in a worker's hands.
-    leased: u64,
-    /// Jobs that were given up.
-    dead: u64,
-    /// Due time of the first waiting job, in seconds since 1970.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    oldest_ts: Option<i64>,
-    /// How long that job has been due, in seconds; zero where it is not yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    age_seconds: Option<u64>,
-    /// Why it hands nothing out, where a person stopped it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    paused: Option<PauseView>,
-    /// Until when it is held back, because its carrier wants patience.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    held_until_ts: Option<i64>,
-}
-
-/// A person stopped it.
-#[derive(Clone, Serialize, ToSchema)]
-#[schema(as = Pause)]
-pub(super) struct PauseView {
-    /// Why.
-    reason: String,
-    /// Who: the name of a key, or `-` where none is configured.
-    by: String,
-    /// When, in seconds since 1970.
-    since_ts: i64,
-}
-
-/// Lists the queues.
+/// Lists the queues by name.
 #[utoipa::path(get, path = "/admin/v1/queues", tag = "queues", responses((status = 200, body = Queues)))]
 pub(super) async fn list(administrator: Administrator, State(ops): State<Ops>) -> Result<Response, Refused> {
-    let queues = views(&ops).await?;
-    let seen = |queue: &QueueView| queue.group.parse().is_ok_and(|group| administrator.sees(&group));
-    Ok(answer(Queues { queues: queues.into_iter().filter(seen).collect() }))
-}
-
-/// All queues by name.
-pub(super) async fn views(ops: &Ops) -> Result<Vec<QueueView>, Refused> {
     let now = ops.clock.now();
-    let found = in_time(ops, ops.engine.queues()).await?;
-    let mut queues: Vec<QueueView> = found.into_iter().map(|status| QueueView::of(status, now)).collect();
+    let mut queues = in_time(&ops, ops.engine.queues()).await?;
+    queues.retain(|status| administrator.sees(&status.queue.group));
+    let mut queues: Vec<QueueView> = queues.into_iter().map(|status| QueueView::of(status, now)).collect();
     queues.sort_by(|a, b| a.queue.cmp(&b.queue));
-    Ok(queues)
-}
-
-impl QueueView {
-    fn of(status: QueueStatus, now: Timestamp) -> Self {
-        Self {
-            queue: status.queue.to_string(),
-            group: status.queue.group.to_string(),
-            kind: status.queue.kind.name(),
-            waiting: status.waiting,
-            leased: status.leased,
-            dead: status.dead,
-            oldest_ts: status.oldest.map(Timestamp::as_secs),
-            age_seconds: status.oldest.map(|oldest| oldest.until(now).as_secs()),
-            paused: status.paused.map(|pause| PauseView {
-                reason: pause.reason,
-                by: pause.by,
-                since_ts: pause.since.as_secs(),
-            }),
-            held_until_ts: status.held_until.map(Timestamp::as_secs),
-        }
-    }
-
-    pub(super) fn is_of(&self, group: &str) -> bool {
-        self.group == group
-    }
-
-    /// Why the way to the carrier is closed, where this is the queue of messages to it.
-    pub(super) fn way_paused(&self) -> Option<PauseView> {
-        self.paused.clone().filter(|_| self.kind == mmsgw_domain::QueueKind::Tx.name())
-    }
+    Ok(answer(Queues { queues }))
 }

@@ -17,7 +17,8 @@ use mmsgw_engine::{
 };
 use mmsgw_store::{
     Batch, DeadJob, DirectoryBlobs, Lease, LeaseRequest, Leased, LocalRegistry, ManualClock, MemoryStore,
-    QueueStatus, Record, RecordKey, Reference, Scan, Scanned, Store, StoreError, Swept, TallyKey,
+    Place, QueueStatus, QueuedJob, Record, RecordKey, Reference, Scan, Scanned, Store, StoreError, Swept,
+    TallyKey,
 };
 use tower::ServiceExt;
 
@@ -195,6 +196,14 @@ impl Store for Broken {
     }
 
     async fn dead(&self, _: &Queue, _: Option<JobId>, _: usize) -> Result<Vec<DeadJob>, StoreError> {
+        self.no().await
+    }
+
+    async fn queued(&self, _: &Queue, _: Option<Place>, _: usize) -> Result<Vec<QueuedJob>, StoreError> {
+        self.no().await
+    }
+
+    async fn queued_job(&self, _: &Queue, _: JobId) -> Result<Option<QueuedJob>, StoreError> {
         self.no().await
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mmsgw_domain::{BatchId, GroupName, Message, State, Template, Timestamp};
+use mmsgw_domain::{BatchId, BulkState, BulkStatus, GroupName, Message, State, Template, Timestamp};
 use mmsgw_store::{Batch, Record, RecordKey, RecordKind, StoreError, TallyKey, Write};
 
-use super::{Bulk, BulkDraft, BulkState, BulkStatus, Order, RefusedLine, Running};
+use super::{Bulk, BulkDraft, Order, RefusedLine, Running};
 use crate::accept::{check_times, deadline};
 use crate::engine::Engine;
 use crate::group::Group;
@@ -229,7 +229,7 @@ impl Engine {
     }
 }
 
-fn bulk_key(group: &GroupName, id: BatchId) -> RecordKey {
+pub(super) fn bulk_key(group: &GroupName, id: BatchId) -> RecordKey {
     let (kind, owner) = (RecordKind::Bulk, String::new());
     RecordKey { group: Some(group.clone()), kind, owner, id: id.to_string() }
 }

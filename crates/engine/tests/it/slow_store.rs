@@ -8,8 +8,8 @@ use mmsgw_domain::{
     InstanceId, JobId, Message, MessageId, Part, PartId, Queue, RevisionId, Template, TemplateId, Timestamp,
 };
 use mmsgw_store::{
-    Batch, DeadJob, Lease, LeaseRequest, Leased, MemoryStore, QueueStatus, Record, RecordKey, Reference,
-    Scan, Scanned, Store, StoreError, Swept, TallyKey,
+    Batch, DeadJob, Lease, LeaseRequest, Leased, MemoryStore, Place, QueueStatus, QueuedJob, Record,
+    RecordKey, Reference, Scan, Scanned, Store, StoreError, Swept, TallyKey,
 };
 
 pub(crate) struct SlowStore {
@@ -91,6 +91,19 @@ impl Store for SlowStore {
         max: usize,
     ) -> Result<Vec<DeadJob>, StoreError> {
         self.store.dead(queue, after, max).await
+    }
+
+    async fn queued(
+        &self,
+        queue: &Queue,
+        after: Option<Place>,
+        max: usize,
+    ) -> Result<Vec<QueuedJob>, StoreError> {
+        self.store.queued(queue, after, max).await
+    }
+
+    async fn queued_job(&self, queue: &Queue, id: JobId) -> Result<Option<QueuedJob>, StoreError> {
+        self.store.queued_job(queue, id).await
     }
 
     async fn sweep(&self, max: usize) -> Result<Swept, StoreError> {

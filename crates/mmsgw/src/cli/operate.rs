@@ -76,6 +76,91 @@ pub(crate) struct GatewayOrder {
     pub(crate) look: LookArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct QueuesArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<QueuesCommand>,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueuesCommand {
+    /// List the queues, as without a command.
+    List(LookArgs),
+    /// List the jobs of a queue that wait or are in work, in the order in which they leave it.
+    Jobs(QueueJobsArgs),
+    /// Have jobs done at once that wait for a later time. Those named are, whatever they wait for; without any, those
+    /// that were tried and did not work: what waits for the time that an application gave is left alone.
+    Retry(QueueOrder),
+    /// Have messages that wait go to another gateway group. Those that a carrier has or had, those of batches and those
+    /// that do not fit the other carrier stay, and are told with the reason. They are counted only, unless --yes is given.
+    Move(QueueMove),
+    /// Forget jobs that wait. Messages that were to be sent end as CANCELLED, and their applications are told.
+    Purge(QueueOrder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueJobsArgs {
+    /// The queue, as in `carrier/tx`: group, and tx, ev, rx or callback.
+    #[arg(value_name = "QUEUE")]
+    pub(crate) queue: Queue,
+    /// Only those behind this place, which an earlier list told.
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) after: Option<String>,
+    /// Most jobs listed.
+    #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+    pub(crate) max: usize,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueOrder {
+    /// The queue, as in `carrier/tx`.
+    #[arg(value_name = "QUEUE")]
+    pub(crate) queue: Queue,
+    /// The jobs. Without any, all of the queue that fit the options below: they are counted only, unless --yes is given.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<JobId>,
+    /// Only those of this message.
+    #[arg(long, value_name = "ID", conflicts_with = "ids")]
+    pub(crate) message: Option<String>,
+    /// Only those whose peer or URL has this in it.
+    #[arg(long, value_name = "TEXT", conflicts_with = "ids")]
+    pub(crate) matching: Option<String>,
+    #[command(flatten)]
+    pub(crate) because: Because,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QueueMove {
+    /// The queue that they leave, as in `carrier/tx`.
+    #[arg(value_name = "QUEUE")]
+    pub(crate) queue: Queue,
+    /// The gateway group that they go to.
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) to: GroupName,
+    /// Only this message.
+    #[arg(long, value_name = "ID")]
+    pub(crate) message: Option<String>,
+    #[command(flatten)]
+    pub(crate) because: Because,
+}
+
+/// Whether it is done, and why.
+#[derive(Debug, Args)]
+pub(crate) struct Because {
+    /// Do it, where otherwise they are only counted.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Why; it stands in the gateway's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum MessagesCommand {
     /// Show a message: where it comes from and goes to, how far it is for each number, what happened to it.
@@ -200,8 +285,27 @@ pub(crate) struct DeadOrder {
 pub(crate) enum CallbacksCommand {
     /// List those that were given up.
     List(CallbackListArgs),
-    /// Post them once more.
+    /// Post them once more; an endpoint that was disabled is enabled by that.
     Replay(CallbackOrder),
+    /// List endpoints of applications that fail, or that are disabled because they answered 410.
+    Endpoints(LookArgs),
+    /// Post to an endpoint again that was disabled or left alone.
+    Enable(EndpointOrder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EndpointOrder {
+    /// The gateway group, as in the list.
+    #[arg(value_name = "GROUP")]
+    pub(crate) group: GroupName,
+    /// The endpoint's id, as in the list.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    /// Why; it stands in the gateway's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) ops: OpsArgs,
 }
 
 #[derive(Debug, Args)]
@@ -243,14 +347,8 @@ pub(crate) struct Which {
     /// Only those whose reason, peer or URL has this in it.
     #[arg(long, value_name = "TEXT")]
     pub(crate) matching: Option<String>,
-    /// Do it, where otherwise they are only counted.
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// Why; it stands in the gateway's log.
-    #[arg(long)]
-    pub(crate) reason: String,
     #[command(flatten)]
-    pub(crate) look: LookArgs,
+    pub(crate) because: Because,
 }
 
 #[derive(Debug, Args)]
@@ -321,7 +419,7 @@ fn listener(text: &str) -> Result<Url, String> {
 }
 
 /// A point in time, or a span before the present.
-fn time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
         return Ok(Timestamp::from_jiff(stamp));
     }

@@ -1,10 +1,11 @@
-//! What `mmsgw dead retry`, `dead purge` and `callbacks replay` have in common: some by id, or many that are counted first.
+//! What `mmsgw dead`, `callbacks` and `queues` have in common where they change something: some jobs by id, or many that
+//! are counted first.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use mmsgw_domain::{JobId, Timestamp};
 use serde_json::{Value, json};
 
-use crate::cli::Which;
+use crate::cli::{Because, Which};
 use crate::client::ApiClient;
 use crate::exit::Ended;
 use crate::table::{list, text};
@@ -21,51 +22,53 @@ pub(super) struct Bulk<'a> {
 
 impl Bulk<'_> {
     /// Does it with those of these ids.
-    pub(super) async fn each(&self, ids: &[JobId], which: &Which) -> anyhow::Result<()> {
-        let client = ApiClient::ops(&which.look.ops)?;
-        let order = json!({"reason": which.reason});
+    pub(super) async fn each(&self, ids: &[JobId], because: &Because) -> anyhow::Result<()> {
+        let client = ApiClient::ops(&because.look.ops)?;
+        let order = json!({"reason": because.reason});
         let mut failed = false;
         let mut ends = Vec::new();
         for id in ids {
             let end = client.post(&format!("{}/{id}/{}", self.path, self.verb), &order).await;
             failed |= end.is_err();
             let why = end.err().map(|error| error.to_string());
-            if !which.look.json {
+            if !because.look.json {
                 let said = why.as_deref().unwrap_or("done");
                 println!("{id}  {said}");
             }
             ends.push(json!({"id": id.to_string(), "refused": why}));
         }
-        if which.look.json {
+        if because.look.json {
             println!("{}", serde_json::to_string_pretty(&json!({"jobs": ends}))?);
         }
         if failed { Err(Ended::Failed("not all was done").into()) } else { Ok(()) }
     }
 
-    /// Counts those that are meant, and does it with them if `--yes` says so. `place` names queue or group.
-    pub(super) async fn many(&self, place: (&str, String), which: &Which) -> anyhow::Result<()> {
-        let client = ApiClient::ops(&which.look.ops)?;
-        let meant = self.rounds(&client, order(&place, which, true), None).await?;
-        if !which.yes {
-            if which.look.json {
-                println!("{}", json!({"dry_run": true, "matched": meant.matched}));
+    /// Counts those that are meant, and does it with them if `--yes` says so. `order` says which ones.
+    pub(super) async fn many(&self, mut order: Value, because: &Because) -> anyhow::Result<()> {
+        let client = ApiClient::ops(&because.look.ops)?;
+        order["reason"] = json!(because.reason);
+        order["dry_run"] = json!(true);
+        let meant = self.rounds(&client, order.clone(), None).await?;
+        if !because.yes {
+            if because.look.json {
+                println!("{}", json!({"dry_run": true, "matched": meant.matched, "refused": meant.refused}));
             } else {
                 println!("{} {} meant; --yes does it.", meant.matched, self.noun);
+                tell_refused(&meant.refused);
             }
             return Ok(());
         }
         let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {elapsed}")?;
         let bar = ProgressBar::new(meant.matched).with_style(style);
-        let done = self.rounds(&client, order(&place, which, false), Some(&bar)).await?;
+        order["dry_run"] = json!(false);
+        let done = self.rounds(&client, order, Some(&bar)).await?;
         bar.finish_and_clear();
-        if which.look.json {
+        if because.look.json {
             let all = json!({"dry_run": false, "matched": done.matched, "done": done.done, "refused": done.refused});
             println!("{}", serde_json::to_string_pretty(&all)?);
         } else {
             println!("{} of {} {} done.", done.done, done.matched, self.noun);
-            for refused in &done.refused {
-                println!("{}  {}", text(refused, "id"), text(refused, "why"));
-            }
+            tell_refused(&done.refused);
         }
         if done.done < done.matched { Err(Ended::Failed("not all was done").into()) } else { Ok(()) }
     }
@@ -102,9 +105,16 @@ struct Sum {
     refused: Vec<Value>,
 }
 
-fn order((key, place): &(&str, String), which: &Which, dry_run: bool) -> Value {
-    let mut order = json!({"dry_run": dry_run, "reason": which.reason});
-    order[*key] = json!(place);
+/// Which jobs it is not, or would not be, done with, and why.
+fn tell_refused(refused: &[Value]) {
+    for job in refused {
+        println!("{}  {}", text(job, "id"), text(job, "why"));
+    }
+}
+
+/// The order for those of a queue or group that fit.
+pub(super) fn order_for((key, place): (&str, String), which: &Which) -> Value {
+    let mut order = json!({key: place});
     let mut put = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
             order[key] = value;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use encodify::base64::STANDARD;
 use serde_json::{Value, json};
 
-use super::bulk::Bulk;
+use super::bulk::{Bulk, order_for};
 use crate::cli::{DeadCommand, DeadListArgs, DeadOrder, DeadShowArgs};
 use crate::client::ApiClient;
 use crate::table::{self, number, plain, readable, text, time};
@@ -23,8 +23,11 @@ pub(crate) async fn run(command: DeadCommand) -> anyhow::Result<()> {
 async fn change(order: DeadOrder, verb: &str) -> anyhow::Result<()> {
     let bulk = Bulk { path: "/admin/v1/dead", verb, noun: "jobs" };
     match order.queue {
-        Some(queue) => bulk.many(("queue", queue.to_string()), &order.which).await,
-        None => bulk.each(&order.ids, &order.which).await,
+        Some(queue) => {
+            let meant = order_for(("queue", queue.to_string()), &order.which);
+            bulk.many(meant, &order.which.because).await
+        }
+        None => bulk.each(&order.ids, &order.which.because).await,
     }
 }
 

@@ -56,6 +56,11 @@ local checks = {
     local group, kind, id = key(), arg(), arg()
     return redis.call('ZSCORE', group .. ':' .. kind .. ':d', id) ~= false
   end,
+  -- A job of that id waits in nobody's hands.
+  waits = function()
+    local group, kind, id = key(), arg(), arg()
+    return waiting(group, kind, id) ~= nil
+  end,
   -- A small record has that version; empty: there is none.
   record = function()
     local place, kind, owner, id, version = key(), arg(), arg(), arg(), arg()
@@ -82,6 +87,18 @@ local function take_back(group, kind, id, token)
   redis.call('HDEL', queue .. ':h', id)
   redis.call('ZREM', queue .. ':l', id)
   return lane or '1'
+end
+
+-- Takes a waiting job out of its queue. Gives back its lane and due time; nothing where it does not wait any more.
+local function take(group, kind, id)
+  local lane, due = waiting(group, kind, id)
+  if lane then
+    local queue = group .. ':' .. kind
+    redis.call('ZREM', queue .. ':w' .. lane, id)
+    redis.call('HDEL', queue .. ':h', id)
+    redis.call('ZREM', queue .. ':l', id)
+  end
+  return lane, due
 end
 
 local changes = {
@@ -175,6 +192,20 @@ local changes = {
   discard = function()
     local group, kind, id = key(), arg(), arg()
     forget_dead(group, kind, id)
+  end,
+  hasten = function()
+    local group, kind, id = key(), arg(), arg()
+    local lane, due = take(group, kind, id)
+    if lane then
+      queued(group, kind, id, lane, whole(math.min(due, now)))
+    end
+  end,
+  remove = function()
+    local group, kind, id = key(), arg(), arg()
+    if take(group, kind, id) then
+      redis.call('HDEL', group .. ':jobs', id)
+      redis.call('HDEL', group .. ':tries', id)
+    end
   end,
   pause = function()
     local group, kind, pause = key(), arg(), arg()

@@ -101,6 +101,23 @@ local function is_held(group, kind, id, token)
   return lapses and tonumber(lapses) > now
 end
 
+-- Lane and due time of a job that waits, also of one whose lease has lapsed; nothing where it does not.
+local function waiting(group, kind, id)
+  local queue = group .. ':' .. kind
+  for lane = 0, 2 do
+    local due = redis.call('ZSCORE', queue .. ':w' .. lane, id)
+    if due then
+      return lane, tonumber(due)
+    end
+  end
+  local lapses = redis.call('ZSCORE', queue .. ':l', id)
+  if lapses and tonumber(lapses) <= now then
+    local _, lane, due = held_parts(redis.call('HGET', queue .. ':h', id))
+    return tonumber(lane), tonumber(due)
+  end
+  return nil
+end
+
 local function head(key)
   local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
   return tonumber(first[2])

@@ -11,6 +11,7 @@ mod expiry;
 mod holding;
 mod jobs;
 mod model;
+mod queued;
 mod records;
 mod registry;
 mod scans;
@@ -76,6 +77,12 @@ const CASES: &[(&str, Case)] = &[
     ("a queue is held back until a time", |b| Box::pin(holding::held_back(b))),
     ("jobs of an instance that is gone come back at once", |b| Box::pin(holding::disowned(b))),
     ("dead jobs return or are discarded, once", |b| Box::pin(holding::revived(b))),
+    ("jobs are looked at by pages, in their order", |b| Box::pin(queued::pages(b))),
+    ("a job that waits is due at once where that is asked for", |b| Box::pin(queued::hastened(b))),
+    ("a hastened job wakes", |b| Box::pin(queued::hastening_wakes(b))),
+    ("a job that waits is removed, one in somebody's hands is not", |b| Box::pin(queued::removed(b))),
+    ("a message is moved to another group with its job", |b| Box::pin(queued::moved(b))),
+    ("a job whose lease has lapsed waits", |b| Box::pin(queued::lapsed(b))),
     ("a record is changed from the version before", |b| Box::pin(records::versions(b))),
     ("one of many claims wins", |b| Box::pin(records::one_claim_wins(b))),
     ("a record whose time is over makes room", |b| Box::pin(records::expiry(b))),

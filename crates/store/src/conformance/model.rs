@@ -81,7 +81,7 @@ impl Pair {
     /// A change, once for each store: only the tokens of leases differ.
     async fn write(&mut self) -> (Write, Write) {
         let same = |write: Write| (write.clone(), write);
-        match self.chance.below(20) {
+        match self.chance.below(21) {
             0..=3 => same(self.enqueue()),
             4..=7 => self.settle(),
             8 => same(Write::NewMessage(self.new_message())),
@@ -96,6 +96,7 @@ impl Pair {
             15 | 16 => same(self.record()),
             17 => same(self.count()),
             18 => same(self.raise().await),
+            19 => same(self.pick().await),
             _ => {
                 let message = self.new_message().id;
                 let reference = reference(&self.chance.below(5).to_string());
@@ -220,6 +221,17 @@ impl Pair {
         }
     }
 
+    /// Something about one of the jobs that are not done.
+    async fn pick(&mut self) -> Write {
+        let queue = self.queue();
+        let queued = self.reference.store.queued(&queue, None, 5).await.unwrap();
+        match (self.chance.pick(&queued).map(|job| job.place.id), self.chance.below(2)) {
+            (None, _) => self.enqueue(),
+            (Some(id), 0) => Write::Hasten { queue, id },
+            (Some(id), _) => Write::Remove { queue, id },
+        }
+    }
+
     async fn lease(&mut self) {
         if self.chance.below(12) == 0 {
             let got = self.tested.store.disown(&self.tested.owner(&queue("one"))).await.unwrap();
@@ -293,6 +305,10 @@ impl Pair {
         for queue in self.queues() {
             let (got, wanted) =
                 (a.dead(&queue, None, 100).await.unwrap(), b.dead(&queue, None, 100).await.unwrap());
+            assert_eq!(got, wanted);
+            let first = b.queued(&queue, None, 1).await.unwrap().pop().map(|job| job.place);
+            let (got, wanted) =
+                (a.queued(&queue, first, 1000).await.unwrap(), b.queued(&queue, first, 1000).await.unwrap());
             assert_eq!(got, wanted);
         }
     }

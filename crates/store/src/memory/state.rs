@@ -9,8 +9,8 @@ use mmsgw_domain::{
 };
 
 use crate::{
-    DeadJob, Lane, Lease, LeaseRequest, LeasedJob, NewJob, Pause, QueueStatus, Record, RecordKey, Reference,
-    Swept, TallyKey, Write,
+    DeadJob, Lane, Lease, LeaseRequest, LeasedJob, NewJob, Pause, Place, QueueStatus, QueuedJob, Record,
+    RecordKey, Reference, Swept, TallyKey, Write,
 };
 
 #[derive(Default)]
@@ -52,6 +52,23 @@ pub(super) struct Entry {
     failed: u32,
     job: Job,
     held: Option<Held>,
+}
+
+impl Entry {
+    /// In whose hands it is.
+    fn holder(&self, now: Timestamp) -> Option<&InstanceId> {
+        self.held.as_ref().filter(|held| held.lapses > now).map(|held| &held.owner)
+    }
+
+    fn queued(&self, id: JobId, now: Timestamp) -> QueuedJob {
+        QueuedJob {
+            place: Place { lane: self.lane, due: self.due, id },
+            queue: self.queue.clone(),
+            failed: self.failed,
+            holder: self.holder(now).cloned(),
+            job: self.job.clone(),
+        }
+    }
 }
 
 struct Held {
@@ -114,6 +131,11 @@ impl State {
             Write::NewMessage(message) | Write::ChangedMessage(message) => {
                 self.messages.insert(message.id, message.clone());
             }
+            Write::MovedMessage { message, from, job } => {
+                self.messages.insert(message.id, message.clone());
+                self.return_lapsed(from, now);
+                drop(self.take(*job));
+            }
             Write::Reference { reference, message, expires }
             | Write::NewReference { reference, message, expires } => {
                 self.references.insert(reference.clone(), Kept { thing: *message, until: *expires });
@@ -125,6 +147,11 @@ impl State {
             Write::Bury { lease, reason, expires } => self.bury(lease, reason, *expires, now),
             Write::Revive { queue, id } => return self.revive(queue, *id, now),
             Write::Discard { queue, id } => drop(self.dead.remove(&(queue.clone(), *id))),
+            Write::Hasten { queue, id } => return self.hasten(queue, *id, now),
+            Write::Remove { queue, id } => {
+                self.return_lapsed(queue, now);
+                drop(self.take(*id));
+            }
             Write::Pause { queue, pause: Some(pause) } => {
                 drop(self.pauses.insert(queue.clone(), pause.clone()));
             }
@@ -158,6 +185,35 @@ impl State {
         let order = self.order.entry(entry.queue.clone()).or_default();
         order.waiting.insert((entry.lane, entry.due, id));
         self.jobs.insert(id, entry);
+    }
+
+    /// All jobs of a queue in order.
+    pub(super) fn queued(&self, queue: &Queue, now: Timestamp) -> Vec<QueuedJob> {
+        let of_queue = self.jobs.iter().filter(|(_, entry)| entry.queue == *queue);
+        let mut queued: Vec<_> = of_queue.map(|(id, entry)| entry.queued(*id, now)).collect();
+        queued.sort_by_key(|job| job.place);
+        queued
+    }
+
+    pub(super) fn waits(&self, queue: &Queue, id: JobId, now: Timestamp) -> bool {
+        self.jobs.get(&id).is_some_and(|entry| entry.queue == *queue && entry.holder(now).is_none())
+    }
+
+    /// Takes a waiting job out of its queue.
+    fn take(&mut self, id: JobId) -> Option<Entry> {
+        let entry = self.jobs.remove(&id)?;
+        if let Some(order) = self.order.get_mut(&entry.queue) {
+            order.waiting.remove(&(entry.lane, entry.due, id));
+        }
+        Some(entry)
+    }
+
+    fn hasten(&mut self, queue: &Queue, id: JobId, now: Timestamp) -> Option<(Queue, Timestamp)> {
+        self.return_lapsed(queue, now);
+        let entry = self.take(id)?;
+        let due = entry.due.min(now);
+        self.insert_waiting(id, Entry { due, ..entry });
+        Some((queue.clone(), due))
     }
 
     /// Takes a leased job out of its worker's hands.

@@ -78,16 +78,16 @@ pub(in crate::admin) struct CallbackBulk {
 #[derive(Serialize, ToSchema)]
 pub(in crate::admin) struct BulkDone {
     /// Whether they were only counted.
-    dry_run: bool,
+    pub(in crate::admin) dry_run: bool,
     /// Jobs that were meant.
-    matched: usize,
+    pub(in crate::admin) matched: usize,
     /// Jobs with which it was done.
-    done: usize,
+    pub(in crate::admin) done: usize,
     /// Those of the others that are told, at most 20.
     refused: Vec<Undone>,
     /// What `after` has to be to go on; absent where all were looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
+    pub(in crate::admin) next: Option<String>,
 }
 
 /// A job with which it was not done.
@@ -150,7 +150,7 @@ pub(in crate::admin) async fn bulk(
         return Err(bad(format!("max: must be from 1 to {MOST}")));
     }
     let start = Instant::now();
-    let mut done = BulkDone { dry_run: which.dry_run, matched: 0, done: 0, refused: Vec::new(), next: None };
+    let mut done = BulkDone::new(which.dry_run);
     loop {
         let page = in_time(ops, ops.engine.dead(&queue, after, PAGE.min(max - done.matched))).await?;
         let Some(last) = page.last().map(|last| last.id) else { break };
@@ -175,15 +175,10 @@ pub(in crate::admin) async fn bulk(
 impl Bulk {
     fn means(&self, dead: &DeadJob) -> bool {
         let line = line(dead);
-        let has = |text: &str| {
-            [Some(&line.reason), line.peer.as_ref(), line.address.as_ref()]
-                .into_iter()
-                .flatten()
-                .any(|field| field.contains(text))
-        };
+        let has = |text: &str| line.reason.contains(text) || line.about.has(text);
         self.since_ts.is_none_or(|since| dead.died >= Timestamp::from_secs(since))
             && self.until_ts.is_none_or(|until| dead.died < Timestamp::from_secs(until))
-            && self.message.as_ref().is_none_or(|message| line.message.as_ref() == Some(message))
+            && self.message.as_ref().is_none_or(|message| line.about.is_of(message))
             && self.matching.as_deref().is_none_or(has)
     }
 }
@@ -196,14 +191,21 @@ impl BulkDone {
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
             .await;
-        for (id, end) in ends {
-            match end {
-                Ok(()) => self.done += 1,
-                Err(error) if self.refused.len() < MOST_TOLD => {
-                    self.refused.push(Undone { id: id.to_string(), why: why_not(&error) });
-                }
-                Err(_) => {}
+        ends.into_iter().for_each(|(id, end)| self.note(id, end.map_err(|refusal| why_not(&refusal))));
+    }
+
+    pub(in crate::admin) fn new(dry_run: bool) -> Self {
+        Self { dry_run, matched: 0, done: 0, refused: Vec::new(), next: None }
+    }
+
+    /// Notes how it ended with one job.
+    pub(in crate::admin) fn note(&mut self, id: JobId, end: Result<(), String>) {
+        match end {
+            Ok(()) => self.done += 1,
+            Err(why) if self.refused.len() < MOST_TOLD => {
+                self.refused.push(Undone { id: id.to_string(), why });
             }
+            Err(_) => {}
         }
     }
 }
@@ -217,14 +219,14 @@ pub(super) fn why_not(refusal: &Refusal) -> String {
 }
 
 /// Jobs read at once; what a carrier sent may be large.
-const PAGE: usize = 100;
+pub(in crate::admin) const PAGE: usize = 100;
 /// Jobs in work at once.
-const AT_ONCE: usize = 32;
+pub(in crate::admin) const AT_ONCE: usize = 32;
 /// Jobs, where the order does not say.
-const USUAL: usize = 1_000;
+pub(in crate::admin) const USUAL: usize = 1_000;
 /// Most jobs in one order.
-const MOST: usize = 100_000;
+pub(in crate::admin) const MOST: usize = 100_000;
 /// Most of the refused that are told.
 const MOST_TOLD: usize = 20;
 /// An order ends after that, with what is left to be ordered again.
-const LONGEST: Duration = Duration::from_secs(10);
+pub(in crate::admin) const LONGEST: Duration = Duration::from_secs(10);

@@ -8,15 +8,17 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use http::StatusCode;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::file::LineFile;
-use crate::cli::{BatchArgs, BatchCommand, BatchSendArgs};
+use crate::cli::{BatchArgs, BatchCommand, BatchListArgs, BatchSendArgs};
 use crate::client::{ApiClient, Streamed, refusal};
+use crate::table;
 
 pub(crate) async fn run(command: BatchCommand) -> anyhow::Result<()> {
     match command {
         BatchCommand::Send(args) => send(args).await,
+        BatchCommand::List(args) => list(args).await,
         BatchCommand::Show(args) => show(&args).await,
         BatchCommand::Cancel(args) => {
             let client = ApiClient::new(&args.api)?;
@@ -24,6 +26,47 @@ pub(crate) async fn run(command: BatchCommand) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+async fn list(args: BatchListArgs) -> anyhow::Result<()> {
+    let client = ApiClient::new(&args.api)?;
+    let gateway = args.gateway.map(|group| format!("&gateway={group}")).unwrap_or_default();
+    let since = args.since.map(|since| format!("&since={}", since.as_secs())).unwrap_or_default();
+    let (mut found, mut cursor): (Vec<Value>, Option<String>) = (Vec::new(), None);
+    loop {
+        let left = args.max.saturating_sub(found.len()).clamp(1, PAGE);
+        let after = cursor.map(|id| format!("&cursor={id}")).unwrap_or_default();
+        let answer = client.get(&format!("/mmsgw/v1/batches?limit={left}{gateway}{since}{after}")).await?;
+        found.extend_from_slice(table::list(&answer, "batches"));
+        cursor = answer.get("next").and_then(Value::as_str).map(str::to_owned);
+        if cursor.is_none() || found.len() >= args.max {
+            break;
+        }
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&json!({"batches": found, "next": cursor}))?);
+    } else if found.is_empty() {
+        println!("There is no batch.");
+    } else {
+        let head = ["ID", "BEGAN", "GATEWAY", "STATE", "LINES", "ACCEPTED", "REFUSED", "MESSAGES"];
+        table::print(&table::table(head, found.iter().map(row).collect()));
+    }
+    Ok(())
+}
+
+fn row(batch: &Value) -> [String; 8] {
+    let counts = batch.get("counts").and_then(Value::as_object).into_iter().flatten();
+    let counts: Vec<String> = counts.map(|(state, count)| format!("{count} {state}")).collect();
+    [
+        table::text(batch, "id").to_owned(),
+        table::time(batch, "created_ts"),
+        table::text(batch, "gateway").to_owned(),
+        table::text(batch, "state").to_owned(),
+        table::number(batch, "received"),
+        table::number(batch, "accepted"),
+        table::number(batch, "refused"),
+        counts.join(", "),
+    ]
 }
 
 async fn send(args: BatchSendArgs) -> anyhow::Result<()> {
@@ -95,6 +138,8 @@ async fn show(args: &BatchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Batches asked for at once.
+const PAGE: usize = 500;
 /// Refused lines shown.
 const SHOWN: usize = 20;
 
