@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -12,19 +13,19 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::http::{self, Connection};
-use crate::load;
+use crate::load::{self, Load};
 use crate::workload::{GROUP, Protocol, template};
 use crate::world::{Carrier, Gateway, Site};
 
-/// One message as the gateway puts it on the wire.
+/// One message as it stands on the wire.
 pub(crate) struct Specimen {
-    protocol: Protocol,
-    content_type: String,
-    mail_from: String,
-    rcpt_to: String,
-    octets: Vec<u8>,
-    /// Where the transaction id stands in the octets.
-    transaction: std::ops::Range<usize>,
+    pub(crate) protocol: Protocol,
+    pub(crate) content_type: String,
+    pub(crate) mail_from: String,
+    pub(crate) rcpt_to: String,
+    pub(crate) octets: Vec<u8>,
+    /// Where each copy has digits of its own in its octets: in the transaction id at least.
+    pub(crate) places: Vec<Range<usize>>,
 }
 
 impl Specimen {
@@ -62,7 +63,7 @@ impl Specimen {
             mail_from: text(&kept["mail_from"]),
             rcpt_to: text(&kept["rcpt_to"][0]),
             octets,
-            transaction: at..at + id.len(),
+            places: std::iter::once(at..at + id.len()).collect(),
         })
     }
 
@@ -74,50 +75,75 @@ impl Specimen {
         count: usize,
     ) -> anyhow::Result<f64> {
         let before = carrier.accepted().await?;
-        let rate = match self.protocol {
-            Protocol::Mm7 => self.post(carrier.mm7, connections, count).await?,
-            Protocol::Mm4 => self.mail(carrier.mm4, connections, count).await?,
+        let address = match self.protocol {
+            Protocol::Mm7 => carrier.mm7,
+            Protocol::Mm4 => carrier.mm4,
         };
+        let load = self.hand_over(address, "/mm7", connections, count).await?;
         let accepted = carrier.accepted().await? - before;
         if accepted != count as u64 {
             bail!("the carrier took {accepted} of {count} bare messages");
         }
-        Ok(rate)
+        Ok(load.rate())
     }
 
-    async fn post(&self, address: SocketAddr, connections: usize, count: usize) -> anyhow::Result<f64> {
-        let request = http::post("/mm7", &self.content_type, &self.octets);
+    /// Hands `count` copies to a server of its protocol; `path` counts for HTTP only.
+    pub(crate) async fn hand_over(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        connections: usize,
+        count: usize,
+    ) -> anyhow::Result<Load> {
+        match self.protocol {
+            Protocol::Mm7 => self.post(address, path, connections, count).await,
+            Protocol::Mm4 => self.mail(address, connections, count).await,
+        }
+    }
+
+    async fn post(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        connections: usize,
+        count: usize,
+    ) -> anyhow::Result<Load> {
+        let request = http::post(path, &self.content_type, &self.octets);
         let from = request.len() - self.octets.len();
         let request = |index| {
             let mut octets = request.clone();
             self.number(&mut octets[from..], index);
             octets
         };
-        Ok(load::closed(address, connections, count, request).await?.rate())
+        load::closed(address, connections, count, request).await
     }
 
-    async fn mail(&self, address: SocketAddr, connections: usize, count: usize) -> anyhow::Result<f64> {
+    async fn mail(&self, address: SocketAddr, connections: usize, count: usize) -> anyhow::Result<Load> {
         let opened = try_join_all((0..connections).map(|_| Session::open(address))).await?;
         let (from, to) = (&self.mail_from, &self.rcpt_to);
         let envelope = format!("MAIL FROM:<{from}>\r\nRCPT TO:<{to}>\r\nDATA\r\n");
         let (next, begun) = (Cell::new(0), Instant::now());
-        try_join_all(opened.into_iter().map(async |mut session| {
-            let mut octets = self.octets.clone();
+        let latencies = try_join_all(opened.into_iter().map(async |mut session| {
+            let (mut octets, mut latencies) = (self.octets.clone(), Vec::new());
             while let Some(index) = load::turn(&next, count) {
                 self.number(&mut octets, index);
+                let from = Instant::now();
                 session.send(&envelope, &octets).await?;
+                latencies.push(from.elapsed());
             }
-            anyhow::Ok(())
+            anyhow::Ok(latencies)
         }))
         .await?;
-        Ok(load::rate(count, begun.elapsed()))
+        Ok(Load::new(begun.elapsed(), latencies.concat()))
     }
 
-    /// Writes a transaction id of the same length into a copy of the octets.
+    /// Writes digits of the same length into a copy of the octets.
     fn number(&self, octets: &mut [u8], index: usize) {
-        let width = self.transaction.len();
-        let text = format!("{index:0width$}");
-        octets[self.transaction.clone()].copy_from_slice(&text.as_bytes()[text.len() - width..]);
+        for place in &self.places {
+            let width = place.len();
+            let text = format!("{index:0width$}");
+            octets[place.clone()].copy_from_slice(&text.as_bytes()[text.len() - width..]);
+        }
     }
 }
 

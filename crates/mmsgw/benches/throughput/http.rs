@@ -35,10 +35,9 @@ impl Connection {
     }
 
     async fn body(&mut self, head: &[u8]) -> anyhow::Result<(u16, Bytes)> {
-        let head = std::str::from_utf8(head)?.to_ascii_lowercase();
-        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).context("no status")?;
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
-        let length: usize = length.map_or(Ok(0), |value| value.trim().parse())?;
+        let length = content_length(head)?;
+        let mut words = std::str::from_utf8(head)?.split(' ');
+        let status = words.nth(1).and_then(|word| word.parse().ok()).context("no status")?;
         while self.input.len() < length {
             self.fill().await?;
         }
@@ -53,18 +52,25 @@ impl Connection {
     }
 }
 
+/// Octets of the body that follows a head; none where it says nothing.
+pub(crate) fn content_length(head: &[u8]) -> anyhow::Result<usize> {
+    let head = std::str::from_utf8(head)?.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    Ok(length.map_or(Ok(0), |value| value.trim().parse())?)
+}
+
 /// A whole `POST` of `body`.
 pub(crate) fn post(path: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
 }
 
 /// The body of a `GET`.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> anyhow::Result<Bytes> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     let (status, body) = Connection::open(address).await?.exchange(request.as_bytes()).await?;
     if status != 200 {
         bail!("{path}: status {status}");

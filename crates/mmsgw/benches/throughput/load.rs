@@ -19,6 +19,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    pub(crate) fn new(took: Duration, mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        Self { took, latencies }
+    }
+
     pub(crate) fn rate(&self) -> f64 {
         rate(self.latencies.len(), self.took)
     }
@@ -88,10 +93,7 @@ async fn run(
         Ok(latencies)
     });
     let latencies = try_join_all(each).await?;
-    let took = begun.elapsed();
-    let mut latencies = latencies.concat();
-    latencies.sort_unstable();
-    Ok(Load { took, latencies })
+    Ok(Load::new(begun.elapsed(), latencies.concat()))
 }
 
 /// The next index below `count`.

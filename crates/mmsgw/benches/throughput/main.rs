@@ -9,8 +9,12 @@
 //! sent, nothing failed, and the carrier counted as many messages. What is worth comparing are the ratios of one
 //! run, since loader, gateway and carrier share the processors.
 
+mod application;
+mod arrival;
 mod bare;
+mod bulk;
 mod http;
+mod inbound;
 mod load;
 mod report;
 mod workload;
@@ -69,7 +73,9 @@ fn main() -> ExitCode {
     let args = Args::parse();
     // One thread: the loader is to take as little as it can of what it shares with the measured.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = runtime.context("no runtime").and_then(|runtime| runtime.block_on(run(&args)));
+    let done = runtime
+        .context("no runtime")
+        .and_then(|runtime| tokio::task::LocalSet::new().block_on(&runtime, run(&args)));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -18,12 +18,17 @@ pub(crate) struct Workload {
     pub(crate) messages: usize,
 }
 
-pub(crate) const WORKLOADS: [Workload; 7] = [
+pub(crate) const WORKLOADS: [Workload; 12] = [
     Workload { name: "accept", messages: 50_000 },
     Workload { name: "mm7-out", messages: 20_000 },
     Workload { name: "mm4-out", messages: 20_000 },
     Workload { name: "mm7-out-100ms", messages: 20_000 },
     Workload { name: "mm4-out-100ms", messages: 20_000 },
+    Workload { name: "mm7-in", messages: 20_000 },
+    Workload { name: "mm4-in", messages: 20_000 },
+    Workload { name: "callbacks", messages: 20_000 },
+    Workload { name: "batch", messages: 100_000 },
+    Workload { name: "backlog", messages: 1_000_000 },
     Workload { name: "isolation", messages: 20_000 },
     Workload { name: "per-message-template", messages: 5_000 },
 ];
@@ -57,7 +62,7 @@ pub(crate) const GROUP: &str = "measured";
 /// The group whose carrier crawls.
 const CRAWLER: &str = "crawler";
 /// Messages in flight to a carrier.
-const WINDOW: usize = 64;
+pub(crate) const WINDOW: usize = 64;
 /// Messages in flight to a carrier that takes its time.
 const WIDE_WINDOW: usize = 256;
 
@@ -83,6 +88,11 @@ impl Bench {
                 "mm4-out" => self.out(site, Protocol::Mm4, messages, (Duration::ZERO, WINDOW)).await,
                 "mm7-out-100ms" => self.out(site, Protocol::Mm7, messages, (slow, WIDE_WINDOW)).await,
                 "mm4-out-100ms" => self.out(site, Protocol::Mm4, messages, (slow, WIDE_WINDOW)).await,
+                "mm7-in" => self.arrivals(site, Protocol::Mm7, messages).await,
+                "mm4-in" => self.arrivals(site, Protocol::Mm4, messages).await,
+                "callbacks" => self.callbacks(site, messages).await,
+                "batch" => self.batch(site, messages).await,
+                "backlog" => self.backlog(site, messages).await,
                 "isolation" => self.isolation(site, messages).await,
                 "per-message-template" => self.own_templates(site, messages).await,
                 other => bail!("there is no workload `{other}`"),
@@ -190,7 +200,7 @@ impl Bench {
 }
 
 impl Bench {
-    fn meter<'a>(&self, gateway: &'a Gateway, carrier: &'a Carrier) -> anyhow::Result<Meter<'a>> {
+    pub(crate) fn meter<'a>(&self, gateway: &'a Gateway, carrier: &'a Carrier) -> anyhow::Result<Meter<'a>> {
         if self.tell_pid {
             eprintln!("gateway {}", gateway.id());
         }
@@ -221,7 +231,7 @@ async fn check_count(carrier: &Carrier, before: u64, messages: usize) -> anyhow:
 }
 
 /// What the processes had used up when the measurement began.
-struct Meter<'a> {
+pub(crate) struct Meter<'a> {
     gateway: &'a Gateway,
     carrier: &'a Carrier,
     before: [Usage; 3],
@@ -232,7 +242,7 @@ impl<'a> Meter<'a> {
         Ok([gateway.usage()?, carrier.usage()?, Usage::own()?])
     }
 
-    fn row(&self, load: &Load, took: Duration, messages: usize) -> anyhow::Result<Row> {
+    pub(crate) fn row(&self, load: &Load, took: Duration, messages: usize) -> anyhow::Result<Row> {
         let now = Self::look(self.gateway, self.carrier)?;
         let each = |index: usize| {
             let used = now[index].cpu.saturating_sub(self.before[index].cpu);
@@ -256,7 +266,7 @@ impl<'a> Meter<'a> {
 }
 
 /// Makes the template of all messages; gives back the path at which messages are made from it.
-async fn make_template(gateway: &Gateway) -> anyhow::Result<String> {
+pub(crate) async fn make_template(gateway: &Gateway) -> anyhow::Result<String> {
     let request = http::post("/mmsgw/v1/mms", "application/json", template(0).to_string().as_bytes());
     let (status, answer) = Connection::open(gateway.api).await?.exchange(&request).await?;
     let made: Value = serde_json::from_slice(&answer)?;
@@ -272,7 +282,7 @@ fn send_to(path: &str, group: &str) -> impl Fn(usize) -> Vec<u8> {
     }
 }
 
-fn number(index: usize) -> String {
+pub(crate) fn number(index: usize) -> String {
     format!("+1555{:07}", index % 10_000_000)
 }
 
@@ -290,7 +300,8 @@ pub(crate) fn template(index: usize) -> Value {
     })
 }
 
-fn picture(index: usize) -> Vec<u8> {
+/// Octets of 30 KB in a picture's coat.
+pub(crate) fn picture(index: usize) -> Vec<u8> {
     let mut octets = vec![0xff, 0xd8, 0xff, 0xe0];
     let mut state = (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     while octets.len() < PICTURE {
@@ -306,7 +317,7 @@ fn picture(index: usize) -> Vec<u8> {
 
 const PICTURE: usize = 30_000;
 
-const SMIL: &str = "<smil><head><layout><root-layout width=\"320\" height=\"480\"/>\
+pub(crate) const SMIL: &str = "<smil><head><layout><root-layout width=\"320\" height=\"480\"/>\
     <region id=\"Image\" top=\"0\" left=\"0\" height=\"320\" width=\"320\"/>\
     <region id=\"Text\" top=\"320\" left=\"0\" height=\"160\" width=\"320\"/></layout></head>\
     <body><par dur=\"8s\"><img src=\"picture.jpg\" region=\"Image\"/>\

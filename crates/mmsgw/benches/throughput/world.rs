@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::http;
+use crate::http::{self, Connection};
 
 /// The gateway as it was built with this benchmark.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mmsgw");
@@ -129,6 +129,8 @@ pub(crate) struct Gateway {
     process: Process,
     pub(crate) api: SocketAddr,
     ops: SocketAddr,
+    /// Where carriers of its groups, which have one protocol, bring what they have.
+    pub(crate) inbound: SocketAddr,
 }
 
 impl Gateway {
@@ -139,7 +141,8 @@ impl Gateway {
         std::fs::create_dir_all(directory.join("gateways"))?;
         let listen = "listen = '127.0.0.1:0'";
         let main = format!(
-            "[log]\nlevel = '{level}'\n[api]\n{listen}\n[ops]\n{listen}\n[mm4rx]\n{listen}\n[mm7rx]\n{listen}\n"
+            "[log]\nlevel = '{level}'\n[api]\n{listen}\n[ops]\n{listen}\n[mm4rx]\n{listen}\n[mm7rx]\n{listen}\n\
+             [callbacks]\nin_flight = {CALLBACKS}\ntimeout = '5m'\n"
         );
         std::fs::write(&config, main)?;
         for (index, text) in gateways.iter().enumerate() {
@@ -156,8 +159,11 @@ impl Gateway {
                 let line = text.lines().find(|line| line.contains(what))?;
                 line.rsplit(' ').next()?.trim().parse().ok()
             };
-            if let (Some(api), Some(ops)) = (address("API on "), address("health and metrics on ")) {
-                return Ok(Self { process, api, ops });
+            let inbound = address("HTTP for carriers on ").or_else(|| address("SMTP for carriers on "));
+            if let (Some(api), Some(ops), Some(inbound)) =
+                (address("API on "), address("health and metrics on "), inbound)
+            {
+                return Ok(Self { process, api, ops, inbound });
             }
             if process.0.try_wait()?.is_some() || begun.elapsed() > START {
                 bail!("the gateway did not start: {text}");
@@ -168,6 +174,23 @@ impl Gateway {
 
     /// Waits until `count` messages of `group` are recorded as sent and its queue is empty.
     pub(crate) async fn sent(&self, group: &str, count: u64, limit: Duration) -> anyhow::Result<()> {
+        let done = |metrics: &Metrics<'_>| metrics.sent() >= count && metrics.jobs("tx") == 0;
+        self.until(group, limit, done).await.with_context(|| format!("not all of {count} were sent"))
+    }
+
+    /// Waits until so many messages from carriers are recorded and what came in is dealt with.
+    pub(crate) async fn received(&self, group: &str, count: u64, limit: Duration) -> anyhow::Result<()> {
+        let done = |metrics: &Metrics<'_>| metrics.received() >= count && metrics.jobs("rx") == 0;
+        self.until(group, limit, done).await.with_context(|| format!("not all of {count} were received"))
+    }
+
+    /// Waits until the metrics are as they should be.
+    pub(crate) async fn until(
+        &self,
+        group: &str,
+        limit: Duration,
+        is_so: impl Fn(&Metrics<'_>) -> bool,
+    ) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
             let text = http::get(self.ops, "/metrics").await?;
@@ -175,17 +198,31 @@ impl Gateway {
             if metrics.count("messages_failed_total", "") > 0 {
                 bail!("messages failed");
             }
-            let waiting = metrics.count("queue_waiting_jobs", ",queue=\"tx\"")
-                + metrics.count("queue_leased_jobs", ",queue=\"tx\"");
-            let sent = metrics.count("messages_sent_total", "");
-            if sent >= count && waiting == 0 {
+            if is_so(&metrics) {
                 return Ok(());
             }
             if begun.elapsed() > limit {
-                bail!("only {sent} of {count} messages were sent in {limit:?}, {waiting} wait");
+                bail!(
+                    "after {limit:?} {} are sent, {} received; {} wait to be sent, {} to be read",
+                    metrics.sent(),
+                    metrics.received(),
+                    metrics.jobs("tx"),
+                    metrics.jobs("rx")
+                );
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Has a group hand nothing over (`pause`), or go on (`resume`).
+    pub(crate) async fn steer(&self, group: &str, order: &str) -> anyhow::Result<()> {
+        let path = format!("/admin/v1/gateways/{group}/{order}");
+        let request = http::post(&path, "application/json", br#"{"reason":"benchmark"}"#);
+        let (status, body) = Connection::open(self.ops).await?.exchange(&request).await?;
+        if !matches!(status, 200..300) {
+            bail!("{path}: status {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok(())
     }
 
     pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
@@ -197,17 +234,36 @@ impl Gateway {
     }
 }
 
+/// Callbacks in flight: as many as the gateway's own window.
+const CALLBACKS: usize = 256;
 /// How long a process may take to listen.
 const START: Duration = Duration::from_secs(30);
 /// How often it is looked whether all is done.
 const LOOK: Duration = Duration::from_millis(20);
 
-struct Metrics<'a> {
+/// What the gateway counts, for one group.
+pub(crate) struct Metrics<'a> {
     text: &'a str,
     group: &'a str,
 }
 
 impl Metrics<'_> {
+    /// Messages recorded as sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.count("messages_sent_total", "")
+    }
+
+    /// Messages recorded that carriers handed in.
+    pub(crate) fn received(&self) -> u64 {
+        self.count("message_events_total", ",state=\"received\"")
+    }
+
+    /// Jobs in a queue, held ones included.
+    pub(crate) fn jobs(&self, queue: &str) -> u64 {
+        let labels = format!(",queue=\"{queue}\"");
+        self.count("queue_waiting_jobs", &labels) + self.count("queue_leased_jobs", &labels)
+    }
+
     fn count(&self, name: &str, labels: &str) -> u64 {
         let sample = format!("mmsgw_{name}{{gateway_group=\"{}\"{labels}}} ", self.group);
         let value = self.text.lines().find_map(|line| line.strip_prefix(&sample));
@@ -223,10 +279,13 @@ pub(crate) fn mm7(group: &str, carrier: SocketAddr, window: usize) -> String {
     )
 }
 
+/// Our domain with carriers over MM4.
+pub(crate) const OWN_DOMAIN: &str = "mms.gw.example";
+
 /// A gateway file for MM4 to `carrier`.
 pub(crate) fn mm4(group: &str, carrier: SocketAddr, window: usize) -> String {
     format!(
         "[gateway]\nprotocol = 'MM4'\nversion = '6.10.0'\nname = 'bench'\ngroup = '{group}'\nwindow = {window}\n\
-         [outbound]\nremote_host = '{carrier}'\nremote_domain = 'mms.sim.example'\nlocal_domain = 'mms.gw.example'\n"
+         [outbound]\nremote_host = '{carrier}'\nremote_domain = 'mms.sim.example'\nlocal_domain = '{OWN_DOMAIN}'\n"
     )
 }
