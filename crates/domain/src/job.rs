@@ -84,6 +84,42 @@ pub enum Job {
     AmendV1(AmendJob),
 }
 
+impl Job {
+    /// The job as stores keep it: a line of JSON, and behind it the octets of an intake as they are, which in JSON would
+    /// have to be escaped or take a third more.
+    ///
+    /// # Errors
+    /// As serialising has them.
+    pub fn to_record(&self) -> serde_json::Result<Vec<u8>> {
+        let Self::IntakeV1(intake) = self else { return serde_json::to_vec(self) };
+        let mut record = Vec::with_capacity(intake.raw.len() + HEAD);
+        let head = Self::IntakeV1(IntakeJob { raw: Bytes::new(), ..intake.clone() });
+        serde_json::to_writer(&mut record, &head)?;
+        record.push(b'\n');
+        record.extend_from_slice(&intake.raw);
+        Ok(record)
+    }
+
+    /// The job that [`Job::to_record`] made; also one that is JSON throughout, as earlier releases wrote it.
+    ///
+    /// # Errors
+    /// It is no job.
+    pub fn from_record(record: &Bytes) -> serde_json::Result<Self> {
+        // JSON as we write it has no line break of its own.
+        let end = memchr::memchr(b'\n', record).unwrap_or(record.len());
+        let mut job: Self = serde_json::from_slice(&record[..end])?;
+        if let Self::IntakeV1(intake) = &mut job
+            && end < record.len()
+        {
+            intake.raw = record.slice(end + 1..);
+        }
+        Ok(job)
+    }
+}
+
+/// About what the record of an intake takes beside its octets.
+const HEAD: usize = 512;
+
 /// See [`Job::AmendV1`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AmendJob {
@@ -235,6 +271,10 @@ mod tests {
             });
             let text = serde_json::to_string(&job).unwrap();
             assert_eq!(serde_json::from_str::<Job>(&text).unwrap(), job);
+            assert_eq!(Job::from_record(&text.into()).unwrap(), job, "as earlier releases wrote it");
+            let record = job.to_record().unwrap();
+            assert!(record.ends_with(raw), "the octets are there as they came");
+            assert_eq!(Job::from_record(&record.into()).unwrap(), job);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use mmsgw_domain::{Clock, SystemClock};
 use mmsgw_store::{BlobStore, DirectoryBlobs, LocalRegistry, Registry, Store, StoreError};
-use mmsgw_store_embedded::{EmbeddedOptions, EmbeddedStore};
+use mmsgw_store_embedded::{EmbeddedBlobs, EmbeddedOptions, EmbeddedStore};
 use mmsgw_store_redis::{RedisClock, RedisSettings, RedisStore};
 use mmsgw_store_s3::{S3Blobs, S3Settings};
 use serde::Deserialize;
@@ -82,7 +82,7 @@ impl StorageSection {
 pub(crate) struct MediaSection {
     /// What keeps media.
     pub(crate) kind: MediaKind,
-    /// The directory; absent: `media` below that of `[message_storage]`.
+    /// The directory of `directory`; absent: `media` below that of `[message_storage]`.
     pub(crate) directory: Option<PathBuf>,
     /// The store, where `kind` is `s3`.
     pub(crate) s3: S3Settings,
@@ -92,18 +92,24 @@ pub(crate) struct MediaSection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum MediaKind {
-    /// A directory, which hosts may share.
+    /// The directory of the embedded store.
     #[default]
+    Embedded,
+    /// A directory, which hosts may share.
     Directory,
     /// An S3-compatible store.
     S3,
 }
 
 impl MediaSection {
-    /// The same with the directory taken from `base`, or below that of the messages.
+    /// The same with the directory taken from `base`, or below that of the messages. Media that are to be in a directory
+    /// of their own, or beside messages in Redis, are in a directory.
     pub(crate) fn at(self, base: &Path, messages: &StorageSection) -> Self {
+        let is_apart = self.directory.is_some() || messages.is_shared();
+        let kind =
+            if self.kind == MediaKind::Embedded && is_apart { MediaKind::Directory } else { self.kind };
         let directory = self.directory.map(|directory| base.join(directory));
-        Self { directory: directory.or_else(|| Some(messages.directory.join("media"))), ..self }
+        Self { kind, directory: directory.or_else(|| Some(messages.directory.join("media"))), ..self }
     }
 
     /// The directory, where media are in one.
@@ -113,17 +119,20 @@ impl MediaSection {
 
     /// What it is, for people.
     pub(crate) fn describe(&self) -> String {
-        match self.in_directory() {
-            Some(directory) => format!("media in {}", directory.display()),
-            None => format!("media in bucket {} of an S3 store", self.s3.bucket),
+        match (self.kind, self.in_directory()) {
+            (MediaKind::S3, _) => format!("media in bucket {} of an S3 store", self.s3.bucket),
+            (_, Some(directory)) => format!("media in {}", directory.display()),
+            (_, None) => "media beside the data".to_owned(),
         }
     }
 
-    async fn open(&self) -> Result<Arc<dyn BlobStore>, StoreError> {
-        match self.in_directory() {
-            Some(directory) => Ok(Arc::new(DirectoryBlobs::open(directory)?)),
-            // Requests are signed with the time of this host.
-            None => Ok(Arc::new(S3Blobs::open(&self.s3, Arc::new(SystemClock)).await?)),
+    async fn open(&self, messages: &StorageSection) -> Result<Arc<dyn BlobStore>, StoreError> {
+        // Requests to S3 are signed with the time of this host.
+        let clock = Arc::new(SystemClock);
+        match (self.kind, self.in_directory()) {
+            (MediaKind::S3, _) => Ok(Arc::new(S3Blobs::open(&self.s3, clock).await?)),
+            (_, Some(directory)) => Ok(Arc::new(DirectoryBlobs::open(directory)?)),
+            (_, None) => Ok(Arc::new(EmbeddedBlobs::open(&messages.directory, clock)?)),
         }
     }
 }
@@ -160,16 +169,17 @@ impl Storage {
     /// [`StoreError::Unavailable`] where no server answers.
     pub(crate) async fn open(sections: &Sections<'_>) -> Result<Self, StoreError> {
         let Sections { messages, queues, media } = sections;
-        let blobs = media.open().await?;
         match messages.kind {
             StorageKind::Embedded => {
                 let (options, clock) = (EmbeddedOptions::default(), Arc::new(SystemClock));
                 let store = Arc::new(EmbeddedStore::open(&messages.directory, clock.clone(), options)?);
+                let blobs = media.open(messages).await?;
                 let registry = Arc::new(LocalRegistry::new(clock.clone()));
                 let keeper = Keeper::Embedded(Arc::clone(&store));
                 Ok(Self { store, registry, blobs, clock, keeper })
             }
             StorageKind::Redis => {
+                let blobs = media.open(messages).await?;
                 let (messages, clock) = (&messages.redis, RedisClock::Server);
                 let store = Arc::new(match queues {
                     None => RedisStore::connect(messages, clock).await?,
@@ -187,5 +197,26 @@ impl Storage {
             Keeper::Embedded(store) => store.close().await,
             Keeper::Redis => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_are_beside_the_data_unless_they_are_to_be_apart() {
+        let kind = |media: &str, messages: &str| {
+            let media: MediaSection = toml::from_str(media).unwrap();
+            let messages: StorageSection = toml::from_str(messages).unwrap();
+            let media = media.at(Path::new("/etc"), &messages.at(Path::new("/etc")));
+            (media.kind, media.in_directory().map(Path::to_owned))
+        };
+        assert_eq!(kind("", ""), (MediaKind::Embedded, None));
+        let below = Some("/etc/mmsgw-data/media".into());
+        assert_eq!(kind("kind = 'directory'", ""), (MediaKind::Directory, below.clone()));
+        assert_eq!(kind("", "kind = 'redis'"), (MediaKind::Directory, below));
+        assert_eq!(kind("directory = 'x'", ""), (MediaKind::Directory, Some("/etc/x".into())));
+        assert_eq!(kind("kind = 's3'", ""), (MediaKind::S3, None));
     }
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 
 use crate::queue::{Effect, Queues, lane_number};
 use crate::records;
-use crate::tables::{self, count, encode, failed};
+use crate::tables::{self, count, encode, failed, unwritable};
 
 /// A batch whose records are written out already, which callers do on their own threads.
 pub(crate) struct Encoded {
@@ -29,7 +29,7 @@ impl Encoded {
             Write::NewMessage(message)
             | Write::ChangedMessage(message)
             | Write::MovedMessage { message, .. } => encode(message),
-            Write::Enqueue(job) => encode(&job.job),
+            Write::Enqueue(job) => job.job.to_record().map_err(|e| unwritable(&e)),
             Write::Pause { pause: Some(pause), .. } => encode(pause),
             _ => Ok(Vec::new()),
         };

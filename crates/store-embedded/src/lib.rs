@@ -11,6 +11,7 @@
 
 mod commit;
 mod lock;
+mod media;
 mod migrate;
 mod queue;
 mod queued;
@@ -44,11 +45,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::commit::Encoded;
 use crate::lock::DirectoryLock;
+pub use crate::media::EmbeddedBlobs;
 use crate::queue::{Queues, RawJob};
 use crate::reader::Readers;
 use crate::recent::Recent;
 pub use crate::stats::EmbeddedStats;
-use crate::tables::{count, decode, failed};
+use crate::tables::{count, decode, decode_job, failed};
 use crate::writer::{Request, Writer};
 
 /// What can be chosen about an [`EmbeddedStore`].
@@ -356,7 +358,7 @@ impl Store for EmbeddedStore {
 }
 
 fn read_job(raw: RawJob) -> Option<LeasedJob> {
-    match decode(&raw.record) {
+    match decode_job(raw.record) {
         Ok(job) => Some(LeasedJob { lease: raw.lease, tries: raw.tries, job }),
         Err(error) => {
             tracing::error!(%error, job = %raw.lease.job, queue = %raw.lease.queue, "a job cannot be read");
@@ -382,7 +384,7 @@ fn read_dead(
     });
     let dead = rows.map_err(|e| failed(&e))?.map(|row| {
         let ((id, tries, reason, died), record) = row.map_err(|e| failed(&e))?;
-        Ok(DeadJob { id, queue: queue.clone(), tries, reason, died, job: decode(&record)? })
+        Ok(DeadJob { id, queue: queue.clone(), tries, reason, died, job: decode_job(record)? })
     });
     dead.collect()
 }

@@ -1,7 +1,7 @@
 //! Words between records and rows: how values are written into columns, and what SQLite's errors
 //! mean to a caller.
 
-use mmsgw_domain::{Digest, GroupName, Id, Queue, QueueKind, Timestamp};
+use mmsgw_domain::{Digest, GroupName, Id, Job, Queue, QueueKind, Timestamp};
 use mmsgw_store::{Lane, StoreError};
 use rusqlite::{ErrorCode, Row};
 use serde::Serialize;
@@ -9,8 +9,17 @@ use serde::de::DeserializeOwned;
 
 /// A record as it is stored.
 pub(crate) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(record)
-        .map_err(|e| StoreError::Unavailable(format!("a record cannot be written: {e}")))
+    serde_json::to_vec(record).map_err(|e| unwritable(&e))
+}
+
+/// What it means that a record cannot be written.
+pub(crate) fn unwritable(error: &serde_json::Error) -> StoreError {
+    StoreError::Unavailable(format!("a record cannot be written: {error}"))
+}
+
+/// A stored job.
+pub(crate) fn decode_job(record: Vec<u8>) -> Result<Job, StoreError> {
+    Job::from_record(&record.into()).map_err(|e| StoreError::Corrupt(e.to_string()))
 }
 
 /// A stored record.

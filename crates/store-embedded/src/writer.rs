@@ -18,7 +18,7 @@ use crate::stats::EmbeddedStats;
 use crate::tables::failed;
 
 /// Where an answer goes. Who asked may have gone away, which is no trouble.
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// In whose hands each of some jobs is.
 type Holders = Vec<Option<InstanceId>>;
@@ -258,13 +258,13 @@ impl Writer {
     }
 }
 
-fn answer<T>(reply: Reply<T>, result: Result<T, StoreError>) {
+pub(crate) fn answer<T>(reply: Reply<T>, result: Result<T, StoreError>) {
     // Nobody waits for it any more where this fails.
     let _ = reply.send(result);
 }
 
 /// The same trouble for each of those who share a commit.
-fn again(error: &StoreError) -> StoreError {
+pub(crate) fn again(error: &StoreError) -> StoreError {
     match error {
         StoreError::Corrupt(text) => StoreError::Corrupt(text.clone()),
         other => StoreError::Unavailable(other.to_string()),

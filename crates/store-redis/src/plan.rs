@@ -321,7 +321,7 @@ impl Sheet<'_> {
     fn enqueue(&mut self, job: &NewJob) -> Result<(), StoreError> {
         let (kind, id) = (text(job.queue.kind.name()), job.id.as_bytes().to_vec());
         let (lane, due) = (text(job.lane.index()), text(millis(job.due)));
-        let words = [kind, id, lane, due, record::json(&job.job)?];
+        let words = [kind, id, lane, due, record::job(&job.job)?];
         self.change(self.queues(&job.queue.group), "enqueue", words);
         Ok(())
     }

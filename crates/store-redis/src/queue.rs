@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use mmsgw_domain::{GroupName, Job, JobId, MessageId, Queue, QueueKind, Timestamp};
 use mmsgw_store::{
     DeadJob, Lane, Lease, LeaseRequest, Leased, LeasedJob, Pause, Place, QueueStatus, QueuedJob, StoreError,
@@ -44,7 +45,7 @@ impl RedisStore {
             let octets = next(&mut answers)?.octets()?.unwrap_or_default();
             let lease = Lease { job, queue: queue.clone(), token };
             let tries = u32::try_from(failed).unwrap_or(u32::MAX).saturating_add(1);
-            match record::parse(&octets) {
+            match record::parse_job(&octets.into()) {
                 Ok(job) => jobs.push(LeasedJob { lease, tries, job }),
                 Err(error) => tracing::error!(%error, %job, %queue, "a job cannot be read"),
             }
@@ -189,7 +190,7 @@ fn read_dead(id: JobId, queue: &Queue, octets: &[u8]) -> Result<DeadJob, StoreEr
         tries: u32::try_from(tries).unwrap_or(u32::MAX),
         reason: String::from_utf8_lossy(reason).into_owned(),
         died: Timestamp::from_millis(died),
-        job: record::parse(job)?,
+        job: record::parse_job(&Bytes::copy_from_slice(job))?,
     })
 }
 

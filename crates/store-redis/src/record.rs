@@ -4,7 +4,7 @@
 //! version follow. Digits are padded, so that texts compare as numbers do.
 
 use bytes::Bytes;
-use mmsgw_domain::{Message, Timestamp};
+use mmsgw_domain::{Job, Message, Timestamp};
 use mmsgw_store::{Record, RecordKey, StoreError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -47,8 +47,21 @@ pub(crate) fn json<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
 }
 
 fn append<T: Serialize>(octets: &mut Vec<u8>, record: &T) -> Result<(), StoreError> {
-    serde_json::to_writer(octets, record)
-        .map_err(|e| StoreError::Unavailable(format!("a record cannot be written: {e}")))
+    serde_json::to_writer(octets, record).map_err(|e| unwritable(&e))
+}
+
+/// A job.
+pub(crate) fn job(job: &Job) -> Result<Vec<u8>, StoreError> {
+    job.to_record().map_err(|e| unwritable(&e))
+}
+
+/// What [`job`] wrote.
+pub(crate) fn parse_job(octets: &Bytes) -> Result<Job, StoreError> {
+    Job::from_record(octets).map_err(|e| StoreError::Corrupt(e.to_string()))
+}
+
+fn unwritable(error: &serde_json::Error) -> StoreError {
+    StoreError::Unavailable(format!("a record cannot be written: {error}"))
 }
 
 /// What follows the head of a record whose time is not over.
