@@ -1,11 +1,11 @@
 //! Jobs of a queue as people look at them: rows, in the order in which they leave.
 
-use mmsgw_domain::{Job, JobId, Queue};
+use mmsgw_domain::{JobId, Queue};
 use mmsgw_store::{Place, QueuedJob, StoreError};
 use rusqlite::{Connection, Params, Row, params};
 
 use crate::queue::lane_number;
-use crate::tables::{self, count, decode, failed};
+use crate::tables::{self, count, decode_job, failed};
 
 /// A row whose record is not read yet.
 type Found = (Place, u32, Vec<u8>);
@@ -46,7 +46,7 @@ fn read(
     let mut jobs = Vec::new();
     for row in rows {
         let (place, tries, record) = row.map_err(|e| failed(&e))?;
-        match decode::<Job>(&record) {
+        match decode_job(record) {
             Ok(job) => jobs.push(QueuedJob { place, queue: queue.clone(), failed: tries, holder: None, job }),
             Err(error) => tracing::error!(%error, job = %place.id, %queue, "a job cannot be read"),
         }

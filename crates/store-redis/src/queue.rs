@@ -159,7 +159,7 @@ impl RedisStore {
             let (holder, octets) = (next(&mut answers)?.text()?, next(&mut answers)?.octets()?);
             let holder = (!holder.is_empty()).then(|| serde_json::from_value(holder.into())).transpose();
             let holder = holder.map_err(|_| corrupt("the name of who holds a job"))?;
-            match record::parse(&octets.unwrap_or_default()) {
+            match record::parse_job(&octets.unwrap_or_default().into()) {
                 Ok(job) => {
                     let place = Place { lane, due, id };
                     jobs.push(QueuedJob { place, queue: queue.clone(), failed, holder, job });
