@@ -1,7 +1,8 @@
 //! Points in time, and the one place that looks at the machine's clock.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,12 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync + 'static {
     /// The present.
     fn now(&self) -> Timestamp;
+
+    /// The present on a clock that nobody sets, for spans such as leases: it has no day, and means nothing to another
+    /// process.
+    fn steady(&self) -> Timestamp {
+        self.now()
+    }
 }
 
 /// The machine's clock.
@@ -73,11 +80,25 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_jiff(jiff::Timestamp::now())
     }
+
+    fn steady(&self) -> Timestamp {
+        Timestamp::from_millis(0).after(BEGINNING.elapsed())
+    }
 }
+
+/// Where the steady clock begins: at the first look at it.
+static BEGINNING: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_steady_clock_goes_on() {
+        let first = SystemClock.steady();
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(SystemClock.steady() >= first.after(Duration::from_millis(5)));
+    }
 
     #[test]
     fn spans_saturate_and_never_run_backwards() {

@@ -266,7 +266,7 @@ impl Round<'_> {
     /// The row of a job whose lease was checked.
     fn settle(&mut self, lease: &Lease) -> rusqlite::Result<i64> {
         self.settled.insert(lease.job);
-        let held = self.queues.held(lease, self.now);
+        let held = self.queues.held(lease);
         held.map(|held| held.row).ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
@@ -347,7 +347,7 @@ impl Facts for Round<'_> {
     }
 
     fn holds(&mut self, lease: &Lease) -> Result<bool, StoreError> {
-        Ok(!self.settled.contains(&lease.job) && self.queues.held(lease, self.now).is_some())
+        Ok(!self.settled.contains(&lease.job) && self.queues.held(lease).is_some())
     }
 
     fn waits(&mut self, queue: &Queue, id: JobId) -> Result<bool, StoreError> {

@@ -99,9 +99,17 @@ impl EmbeddedStore {
     /// Opens the store in `directory`, which is made where it is missing.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] where another process has it, a newer release made it, or it cannot be
-    /// made; [`StoreError::Corrupt`] where it cannot be read.
+    /// [`StoreError::Unusable`] where another process has it, a newer release made it, it cannot be made, or
+    /// it is damaged; the file stays as it is then.
     pub fn open(
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+        options: EmbeddedOptions,
+    ) -> Result<Self, StoreError> {
+        Self::open_file(directory, clock, options).map_err(|error| at(&directory.join(NAME), error))
+    }
+
+    fn open_file(
         directory: &Path,
         clock: Arc<dyn Clock>,
         options: EmbeddedOptions,
@@ -121,7 +129,7 @@ impl EmbeddedStore {
         let stats = Arc::new(EmbeddedStats::default());
         let recent = Arc::new(Recent::new(options.recent_bytes));
         let writer = Writer {
-            queues: Queues::load(&connection).map_err(|e| failed(&e))?,
+            queues: Queues::load(&connection, Arc::clone(&clock)).map_err(|e| failed(&e))?,
             connection,
             clock: Arc::clone(&clock),
             signals: Arc::clone(&signals),
@@ -387,6 +395,20 @@ fn read_dead(
         Ok(DeadJob { id, queue: queue.clone(), tries, reason, died, job: decode_job(record)? })
     });
     dead.collect()
+}
+
+/// The same trouble with the file's name, and what can be done.
+fn at(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Corrupt(text) => StoreError::Unusable(format!(
+            "the store {} is damaged ({text}); it was left as it is: restore a backup, or move it away to begin anew",
+            path.display()
+        )),
+        StoreError::Unavailable(text) => {
+            StoreError::Unusable(format!("the store {} cannot be opened: {text}", path.display()))
+        }
+        other => other,
+    }
 }
 
 fn open_writer(path: &PathBuf, options: &EmbeddedOptions) -> rusqlite::Result<Connection> {

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
-use mmsgw_domain::{InstanceId, JobId, Queue, Timestamp};
+use mmsgw_domain::{Clock, InstanceId, JobId, Queue, Timestamp};
 use mmsgw_store::{Lane, Lease, LeaseRequest, Pause, QueueStatus, StoreError};
 use rusqlite::{Connection, Row};
 
@@ -19,6 +20,7 @@ pub(crate) struct Queues {
     lines: HashMap<Queue, Line>,
     held_back: HashMap<Queue, Timestamp>,
     next_token: u64,
+    clock: Arc<dyn Clock>,
 }
 
 /// One queue.
@@ -27,6 +29,7 @@ struct Line {
     /// For each lane: no job before this place waits.
     from: [Option<Place>; 3],
     held: HashMap<JobId, Held>,
+    /// When leases lapse, by the steady clock.
     lapses: BTreeSet<(Timestamp, JobId)>,
     paused: Option<Pause>,
     /// Rows in the job table, held ones included.
@@ -45,6 +48,7 @@ pub(crate) struct Held {
     token: u64,
     lane: Lane,
     due: Timestamp,
+    /// By the steady clock.
     lapses: Timestamp,
     owner: InstanceId,
 }
@@ -84,7 +88,7 @@ pub(crate) struct RawLeased {
 
 impl Queues {
     /// Counts what the database holds. Nothing is leased.
-    pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Self> {
+    pub(crate) fn load(connection: &Connection, clock: Arc<dyn Clock>) -> rusqlite::Result<Self> {
         // Tokens of an earlier life of this store must not fit.
         let next_token = RandomState::new().build_hasher().finish();
         let mut lines = HashMap::new();
@@ -109,7 +113,7 @@ impl Queues {
                 line.paused = Some(tables::decode(&record).unwrap_or_else(|_| unreadable_pause()));
             }
         }
-        Ok(Self { lines, held_back: HashMap::new(), next_token })
+        Ok(Self { lines, held_back: HashMap::new(), next_token, clock })
     }
 
     /// The number of a queue, where it has one already.
@@ -118,9 +122,9 @@ impl Queues {
     }
 
     /// The held job, unless the lease has lapsed or was settled.
-    pub(crate) fn held(&self, lease: &Lease, now: Timestamp) -> Option<Held> {
+    pub(crate) fn held(&self, lease: &Lease) -> Option<Held> {
         let held = self.lines.get(&lease.queue)?.held.get(&lease.job)?;
-        (held.token == lease.token && held.lapses > now).then(|| held.clone())
+        (held.token == lease.token && held.lapses > self.clock.steady()).then(|| held.clone())
     }
 
     /// In whose hands a job is.
@@ -207,8 +211,9 @@ impl Queues {
     }
 
     /// Makes a lease last `hold` from now; false where it has lapsed.
-    pub(crate) fn extend(&mut self, lease: &Lease, now: Timestamp, hold: Duration) -> bool {
-        if self.held(lease, now).is_none() {
+    pub(crate) fn extend(&mut self, lease: &Lease, hold: Duration) -> bool {
+        let now = self.clock.steady();
+        if self.held(lease).is_none() {
             return false;
         }
         let Some(line) = self.lines.get_mut(&lease.queue) else { return false };
@@ -226,11 +231,12 @@ impl Queues {
         request: &LeaseRequest,
         now: Timestamp,
     ) -> Result<RawLeased, StoreError> {
+        let steady = self.clock.steady();
         let held_until = self.held_back.get(&request.queue).copied().filter(|until| *until > now);
         let Some(line) = self.lines.get_mut(&request.queue) else {
             return Ok(RawLeased { jobs: Vec::new(), next_due: None });
         };
-        line.return_lapsed(now);
+        line.return_lapsed(steady);
         if line.paused.is_some() || held_until.is_some() {
             let next_due = held_until.filter(|_| line.paused.is_none());
             return Ok(RawLeased { jobs: Vec::new(), next_due });
@@ -244,14 +250,15 @@ impl Queues {
                 let (failed_tries, record) = read_job(connection, row).map_err(|e| failed(&e))?;
                 let token = self.next_token;
                 self.next_token = token.wrapping_add(1);
-                let lapses = now.after(request.hold);
+                let lapses = steady.after(request.hold);
                 let owner = request.owner.clone();
                 line.hold(place.1, Held { row, token, lane, due: place.0, lapses, owner });
                 let lease = Lease { job: place.1, queue: request.queue.clone(), token };
                 jobs.push(RawJob { lease, tries: failed_tries.saturating_add(1), record });
             }
         }
-        next_due = next_due.into_iter().chain(line.lapses.first().map(|(lapses, _)| *lapses)).min();
+        let lapse = line.lapses.first().map(|(lapses, _)| now.after(steady.until(*lapses)));
+        next_due = next_due.into_iter().chain(lapse).min();
         Ok(RawLeased { jobs, next_due })
     }
 
@@ -261,10 +268,10 @@ impl Queues {
         connection: &Connection,
         now: Timestamp,
     ) -> Result<Vec<QueueStatus>, StoreError> {
-        let mut all = Vec::new();
+        let (mut all, steady) = (Vec::new(), self.clock.steady());
         let tells = |line: &Line| line.rows + line.dead > 0 || line.paused.is_some();
         for (queue, line) in self.lines.iter_mut().filter(|(_, line)| tells(line)) {
-            line.return_lapsed(now);
+            line.return_lapsed(steady);
             let leased = u64::try_from(line.held.len()).unwrap_or(u64::MAX);
             let waiting = line.rows.saturating_sub(leased);
             let oldest =
@@ -321,6 +328,7 @@ impl Line {
         Some(held)
     }
 
+    /// Takes back what lapsed by `now` on the steady clock.
     fn return_lapsed(&mut self, now: Timestamp) {
         while let Some((_, id)) = self.lapses.first().copied().filter(|(lapses, _)| *lapses <= now) {
             if let Some(held) = self.take_back(id) {

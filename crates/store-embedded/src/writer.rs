@@ -106,11 +106,10 @@ impl Writer {
     }
 
     fn serve(&mut self, round: Sorted) {
-        let now = self.clock.now();
         // First, so that a long commit lets no lease lapse whose worker asked in time.
         for (leases, hold, reply) in round.extends {
             let mut lost = leases;
-            lost.retain(|lease| !self.queues.extend(lease, now, hold));
+            lost.retain(|lease| !self.queues.extend(lease, hold));
             answer(reply, Ok(lost));
         }
         for (owner, reply) in round.disowns {

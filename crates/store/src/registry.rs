@@ -65,7 +65,7 @@ impl LocalRegistry {
 #[async_trait]
 impl Registry for LocalRegistry {
     async fn announce(&self, record: &InstanceRecord, ttl: Duration) -> Result<(), StoreError> {
-        let lapses = self.clock.now().after(ttl);
+        let lapses = self.clock.steady().after(ttl);
         self.instances.lock().insert(record.id.as_str().to_owned(), (record.clone(), lapses));
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Registry for LocalRegistry {
     }
 
     async fn instances(&self) -> Result<Vec<Announced>, StoreError> {
-        let now = self.clock.now();
+        let now = self.clock.steady();
         let instances = self.instances.lock();
         let announced = |(record, lapses): &(InstanceRecord, Timestamp)| Announced {
             record: record.clone(),
