@@ -96,7 +96,7 @@ async fn mm7_answers_of_every_kind() {
         (
             "html with 502",
             always("{ kind = 'html', http = 502 }"),
-            end("FAILED", "500", Some("HTTP 502"), (4, 4)),
+            end("FAILED", "500", Some("HTTP 502"), (1, 4)),
         ),
         ("nothing with 200", always("{ kind = 'empty' }"), end("FAILED", "500", None, (1, 4))),
         ("garbage, then well", first("{ kind = 'garbage' }", 2), end("READ", "200", None, (1, 3))),

@@ -86,8 +86,11 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub previously_sent: Vec<PreviouslySent>,
     /// How many times a carrier gave a definite answer that asks for another try. A lost answer
-    /// does not count, so that the retransmission carries the same transaction id.
+    /// does not count, so that the retransmission carries the same transaction id; nor does any answer after one.
     pub rounds: u32,
+    /// A try of the present round had no answer: the carrier may have the message, whatever it answers to the next try.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
     /// All that happened, oldest first.
     pub events: Vec<Event>,
     /// Counts changes; the store refuses a change made to an older version.
@@ -305,6 +308,7 @@ pub(crate) mod tests {
             forward_counter: None,
             previously_sent: Vec::new(),
             rounds: 0,
+            in_doubt: false,
             events: vec![],
             version: 0,
         }

@@ -109,6 +109,7 @@ pub(crate) fn message(recipients: &[&str]) -> Message {
         forward_counter: None,
         previously_sent: Vec::new(),
         rounds: 0,
+        in_doubt: false,
         events: vec![],
         version: 0,
     }

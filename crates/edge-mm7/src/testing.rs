@@ -128,6 +128,7 @@ pub(crate) fn outbound(to: &[&str]) -> Outbound {
         forward_counter: None,
         previously_sent: Vec::new(),
         rounds: 0,
+        in_doubt: false,
         events: Vec::new(),
         version: 0,
     };

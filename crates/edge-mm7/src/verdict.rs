@@ -22,7 +22,8 @@
 //! | 3xx | 500 | again; redirects are not followed |
 //! | 401, 403, 407 | 406 | again; the operator can mend it |
 //! | 429, 503 | 500 | again, with patience |
-//! | 408, 5xx | 500 | again |
+//! | 502, 504 | 500 | again, as if unheard: a proxy knows nothing of the MMSC behind it |
+//! | 408, other 5xx | 500 | again |
 //! | 413, 415 | 415 | failed |
 //! | 400, 405, 411 | 400 | failed |
 //! | other 4xx | 406 | failed |
@@ -190,7 +191,9 @@ impl Judge {
             return Delivery::Fail { answer };
         }
         let later = asks_patience(status);
-        Delivery::Defer { answer, later, heard: true, pause: pause.filter(|_| later) }
+        // A proxy's word that it had no answer says nothing of the MMSC behind it.
+        let heard = !matches!(status, 502 | 504);
+        Delivery::Defer { answer, later, heard, pause: pause.filter(|_| later) }
     }
 }
 

@@ -415,6 +415,7 @@ impl Engine {
             forward_counter: None,
             previously_sent: Vec::new(),
             rounds: 0,
+            in_doubt: false,
             events: Vec::new(),
             version: 1,
         })

@@ -75,6 +75,7 @@ impl Change<'_> {
         }
         let all = numbers.len() == self.message.recipients.len();
         self.message.rounds += 1;
+        self.message.in_doubt = false;
         let event = self.message.revive(Event {
             details: None,
             sequence: 0,

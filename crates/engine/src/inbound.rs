@@ -272,6 +272,7 @@ fn new_message(
         forward_counter: inbound.forward_counter,
         previously_sent: inbound.previously_sent,
         rounds: 0,
+        in_doubt: false,
         events: Vec::new(),
         version: 1,
     };

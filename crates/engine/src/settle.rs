@@ -160,6 +160,7 @@ impl<'a> Change<'a> {
             self.batch.push(transmission(group, &self.message, (self.now, due)));
         }
         self.message.rounds = round;
+        self.message.in_doubt = false;
         let event = self.message.take_back(Event { state: State::Scheduled, code: Code::DEFERRED, ..event });
         self.announce(&event);
     }
@@ -275,7 +276,9 @@ impl<'a> Change<'a> {
                 None
             }
             Delivery::Defer { answer, later, heard, pause } => {
-                self.message.rounds += u32::from(*heard);
+                // After a lost answer only the old transaction id keeps the carrier from taking the message twice.
+                self.message.in_doubt |= !*heard && settlement.transaction.is_some();
+                self.message.rounds += u32::from(*heard && !self.message.in_doubt);
                 self.put_off(answer, settlement, (*later, *pause), numbers)
             }
             Delivery::Fail { answer } => {

@@ -85,6 +85,7 @@ impl Engine {
         next.variables.clone_from(variables);
         // The carrier must not take the new content for a repetition of the old.
         next.rounds += u32::from(unsent && next.last_tran_id.is_some());
+        next.in_doubt = false;
         let mut claims = Batch::new();
         self.claim_revision(&template, &next, &mut claims);
         let mut change = Change::new(self, next);

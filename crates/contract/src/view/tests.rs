@@ -122,6 +122,7 @@ fn message() -> Message {
         forward_counter: None,
         previously_sent: Vec::new(),
         rounds: 0,
+        in_doubt: false,
         events: vec![],
         version: 1,
     };

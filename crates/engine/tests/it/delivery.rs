@@ -28,13 +28,14 @@ async fn a_message_goes_out_and_every_event_is_told_in_order() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_retransmitted_and_a_heard_one_starts_a_new_round() {
+async fn a_heard_answer_starts_a_new_round_unless_one_was_lost_before() {
     let rig = Rig::new();
     let carrier = rig.gateway("gw", |_| {});
-    carrier.will([not_now(false, false), not_now(true, false)]);
+    // The carrier may have taken the message when its answer was lost, whatever it says to the repetition.
+    carrier.will([not_now(true, false), not_now(false, false), not_now(true, false)]);
     let id = rig.send(&["+15555550101"]).await;
     rig.until_state(id, State::Acknowledged).await;
-    assert_eq!(carrier.transactions(), [format!("{id}-0"), format!("{id}-0"), format!("{id}-1")]);
+    assert_eq!(carrier.transactions(), [0, 1, 1, 1].map(|round| format!("{id}-{round}")));
 }
 
 #[tokio::test]

@@ -71,6 +71,7 @@ pub(crate) fn message(group: &GroupName) -> Message {
         previously_sent: Vec::new(),
         app_info: None,
         rounds: 0,
+        in_doubt: false,
         events: Vec::new(),
         version: 1,
     };

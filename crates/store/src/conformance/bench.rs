@@ -145,6 +145,7 @@ impl Bench {
             forward_counter: None,
             previously_sent: Vec::new(),
             rounds: 0,
+            in_doubt: false,
             events: Vec::new(),
             version: 1,
         }
