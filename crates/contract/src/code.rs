@@ -50,6 +50,8 @@ pub enum ProblemCode {
     Overloaded,
     /// The key is used more often than it may be.
     RateLimited,
+    /// Too much is in hand at this moment.
+    Busy,
     /// A fault of mmsgw.
     Internal,
     /// The store does not answer.
@@ -60,7 +62,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::Unauthorized,
@@ -82,6 +84,7 @@ impl ProblemCode {
         Self::InvalidRequest,
         Self::Overloaded,
         Self::RateLimited,
+        Self::Busy,
         Self::Internal,
         Self::StoreUnavailable,
         Self::AnswerTimeout,
@@ -136,6 +139,7 @@ impl ProblemCode {
             Self::RateLimited => {
                 "Send it again after the time in the Retry-After header; send many messages as a batch."
             }
+            Self::Busy => "Send the request again after the time in the Retry-After header.",
             Self::Internal => "Report the instance to the operator, who finds it in the log.",
             Self::StoreUnavailable => "Send the request again after the time in the Retry-After header.",
             Self::AnswerTimeout => {
@@ -173,6 +177,7 @@ impl ProblemCode {
             Self::InvalidRequest => ("invalid_request", 422, "Some fields do not hold what they must"),
             Self::Overloaded => ("overloaded", 429, "Too many messages wait already"),
             Self::RateLimited => ("rate_limited", 429, "Too many requests in too short a time"),
+            Self::Busy => ("busy", 503, "Too many requests are in hand"),
             Self::Internal => ("internal", 500, "Something went wrong in mmsgw"),
             Self::StoreUnavailable => ("store_unavailable", 503, "The store does not answer"),
             Self::AnswerTimeout => ("answer_timeout", 504, "The answer was not ready in time"),

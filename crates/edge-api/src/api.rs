@@ -6,7 +6,7 @@ use std::time::Duration;
 use mmsgw_contract::{Keys, Links, Rules};
 use mmsgw_domain::{Clock, Timestamp};
 use mmsgw_engine::Engine;
-use mmsgw_net::RateLimit;
+use mmsgw_net::{Admission, RateLimit};
 
 use crate::config::{ApiSettings, SettingsError};
 use crate::events::Streams;
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) rate: Option<RateLimit<String>>,
     /// The public address, empty where there is none.
     pub(crate) base: String,
+    /// What may be in hand at a time.
+    pub(crate) admission: Admission,
     pub(crate) max_body: usize,
     /// Most octets of a line of a batch.
     pub(crate) max_line: usize,
@@ -58,6 +60,7 @@ impl Api {
             keys: Keys::new(&settings.keys),
             rate: RateLimit::per_second(settings.requests_per_second),
             base,
+            admission: Admission::new(settings.max_requests, settings.body_memory.as_usize()),
             max_body: settings.max_body.as_usize(),
             max_line: settings.max_line.as_usize(),
             request_timeout: settings.request_timeout.0,

@@ -10,6 +10,7 @@ use http::header::CONTENT_TYPE;
 use http_body_util::BodyExt;
 use mmsgw_contract::{Problem, ProblemCode};
 
+use crate::admission::{Place, busy};
 use crate::api::Api;
 use crate::error::Refused;
 
@@ -21,6 +22,7 @@ impl FromRequest<Api> for JsonBody {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Refused> {
         let checked = check_type(request.headers());
+        let place = request.extensions().get::<Place>().cloned();
         let (most, mut body) = (api.max_body, request.into_body());
         let announced = HttpBody::size_hint(&body).lower();
         let taken = match checked {
@@ -28,7 +30,9 @@ impl FromRequest<Api> for JsonBody {
             Ok(()) => {
                 let slow =
                     |_| Err(Problem::new(ProblemCode::RequestTimeout, "the body did not arrive in time"));
-                tokio::time::timeout(api.request_timeout, take(&mut body, most)).await.unwrap_or_else(slow)
+                tokio::time::timeout(api.request_timeout, take(&mut body, most, place.as_ref()))
+                    .await
+                    .unwrap_or_else(slow)
             }
             Err(problem) => Err(problem),
         };
@@ -39,8 +43,8 @@ impl FromRequest<Api> for JsonBody {
     }
 }
 
-/// The body, where it has at most `most` octets.
-async fn take(body: &mut Body, most: usize) -> Result<Bytes, Problem> {
+/// The body, where it has at most `most` octets and `place` has room for them.
+async fn take(body: &mut Body, most: usize, place: Option<&Place>) -> Result<Bytes, Problem> {
     let mut taken = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame =
@@ -48,6 +52,9 @@ async fn take(body: &mut Body, most: usize) -> Result<Bytes, Problem> {
         let Ok(octets) = frame.into_data() else { continue };
         if octets.len() > most - taken.len() {
             return Err(too_large(most));
+        }
+        if !place.is_none_or(|place| place.grow(taken.len() + octets.len())) {
+            return Err(busy());
         }
         taken.extend_from_slice(&octets);
     }

@@ -30,6 +30,10 @@ pub struct ApiSettings {
     pub max_connections_per_peer: usize,
     /// Most requests of one key in a second, or of one peer where nobody needs a key; 0 for no limit.
     pub requests_per_second: f64,
+    /// Most requests in hand.
+    pub max_requests: usize,
+    /// Most octets of bodies in hand.
+    pub body_memory: ByteSize,
     /// Media types that parts may have.
     pub content_types: Vec<String>,
     /// Most of everything that one request may hold.
@@ -110,6 +114,8 @@ impl Default for ApiSettings {
             max_connections: 4_096,
             max_connections_per_peer: 0,
             requests_per_second: 0.0,
+            max_requests: 1_024,
+            body_memory: ByteSize(256 << 20),
             content_types: ContentTypes::DEFAULT.iter().map(|kind| (*kind).to_owned()).collect(),
             limits: LimitSettings::default(),
             keys: Vec::new(),
@@ -163,6 +169,8 @@ impl ApiSettings {
             ("max_line", self.max_line.0 == 0),
             ("request_timeout", self.request_timeout.0.is_zero()),
             ("max_connections", self.max_connections == 0),
+            ("max_requests", self.max_requests == 0),
+            ("body_memory", self.body_memory.0 == 0),
             ("limits.numbers", self.limits.numbers == 0),
             ("limits.name", self.limits.name == 0),
             ("limits.values", self.limits.values == 0),

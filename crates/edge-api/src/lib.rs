@@ -10,6 +10,7 @@
 //! the pattern [`INBOUND_PATH`]. One segment further, `POST /mmsgw/v1/mms/inbound/ack|dr|rr/<id>`, the
 //! API is at home again.
 
+mod admission;
 mod api;
 mod auth;
 mod batches;

@@ -10,6 +10,7 @@ use mmsgw_domain::{Clock, SystemClock};
 use mmsgw_engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::admission::{admit, admit_stream};
 use crate::api::Api;
 use crate::config::{ApiSettings, SettingsError};
 use crate::envelope::{AnswerLimit, envelope, panicked};
@@ -71,12 +72,14 @@ pub fn router_with_clock(
         .route("/mmsgw/v1/openapi.json", get(openapi::read_document))
         .fallback(no_such_path)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(api.clone(), admit))
         // The body has a limit of its own, which comes first.
         .layer(from_fn_with_state(AnswerLimit(Some(api.request_timeout.saturating_mul(2))), envelope));
     let streams = Router::new()
         .route("/mmsgw/v1/mms/outbound/{id}/batch", post(batches::send::send_batch))
         .route("/mmsgw/v1/events/stream", get(events::stream_events))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(api.clone(), admit_stream))
         .layer(from_fn_with_state(AnswerLimit(None), envelope));
     Ok(router.merge(streams).with_state(api))
 }

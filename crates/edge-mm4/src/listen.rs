@@ -12,8 +12,8 @@ use bytes::Bytes;
 use mmsgw_domain::{GroupName, IntakeKind};
 use mmsgw_engine::{Engine, Refusal};
 use mmsgw_net::{
-    Alpn, BindError, Drain, Listener, MaybeTls, Neighbours, Permit, RateLimit, ServerTls, TlsError,
-    accept_tcp, bind, peer_of,
+    Admission, Admitted, Alpn, BindError, Crowd, Drain, Listener, MaybeTls, Neighbours, Permit, RateLimit,
+    ServerTls, TlsError, accept_tcp, bind, peer_of,
 };
 use mmsgw_smtp::auth::Credentials;
 use mmsgw_smtp::server::{AuthPolicy, Event, Extensions, NotDue, ServerOptions, ServerSession, Step};
@@ -95,15 +95,19 @@ impl SmtpReceiver {
         let Self { settings, tls, names, .. } = self;
         let neighbours = Neighbours::new(settings.max_connections_per_peer, settings.max_connections);
         let rate = RateLimit::per_second(settings.mails_per_second);
-        let shared = Arc::new(Shared { engine, routes, settings, tls, names, drain, neighbours, rate });
+        let admission = Admission::new(usize::MAX, settings.mail_memory.as_usize());
+        let shared = Shared { engine, routes, settings, tls, names, drain, neighbours, rate, admission };
+        let shared = Arc::new(shared);
         // Peers that come meanwhile wait: nobody is turned away for our not knowing them yet.
         tokio::select! {
             () = shared.drain.draining() => {}
             () = shared.look_up() => {}
         }
-        let (most, watched, beside) =
-            (shared.settings.max_connections, shared.drain.clone(), Arc::clone(&shared));
-        let accepting = accept_tcp(self.listener, most, watched, move |stream, address, permit| {
+        // Who expects TLS would not understand.
+        let refusal = if shared.settings.implicit_tls { &[] } else { TOO_MANY_CONNECTIONS };
+        let crowd = Crowd { most: shared.settings.max_connections, refusal };
+        let (watched, beside) = (shared.drain.clone(), Arc::clone(&shared));
+        let accepting = accept_tcp(self.listener, crowd, watched, move |stream, address, permit| {
             let shared = Arc::clone(&shared);
             async move {
                 let Some(_place) = shared.neighbours.admit(address.ip()) else {
@@ -143,6 +147,8 @@ struct Shared {
     neighbours: Neighbours,
     /// Mails begun, by peer.
     rate: Option<RateLimit<IpAddr>>,
+    /// The octets of mails in hand, over all connections.
+    admission: Admission,
 }
 
 /// One connection from a peer.
@@ -158,6 +164,8 @@ struct Connection<'a> {
     accepted: Vec<(String, GroupName)>,
     farewell_said: bool,
     talk: Talk<'a>,
+    /// Octets of the mail that is being read, and the room that they take up.
+    reading: Option<(usize, Admitted)>,
 }
 
 impl<'a> Connection<'a> {
@@ -177,8 +185,8 @@ impl<'a> Connection<'a> {
             ServerSession::refused(options, &Reply::new(554, Enhanced(5, 7, 1), "not for you"))
         };
         let (host, mail_from, accepted) = (String::new(), String::new(), Vec::new());
-        let talk = Talk::new(&shared.engine);
-        Self { shared, address, session, names, host, mail_from, accepted, farewell_said: false, talk }
+        let (talk, farewell_said, reading) = (Talk::new(&shared.engine), false, None);
+        Self { shared, address, session, names, host, mail_from, accepted, farewell_said, reading, talk }
     }
 
     /// Does what the session wants until it closes. `_permit` is held as long.
@@ -214,7 +222,7 @@ impl<'a> Connection<'a> {
                 Step::Undecided => return,
                 Step::Close(reason) => {
                     tracing::debug!(peer = %self.address, ?reason, "session over");
-                    return peer.close(data).await;
+                    return peer.close_gently(data).await;
                 }
             }
         }
@@ -273,6 +281,12 @@ impl<'a> Connection<'a> {
             }
         };
         match input {
+            Input::Octets(octets)
+                if stage == Stage::Body && !has_room(&mut self.reading, self.shared, octets) =>
+            {
+                tracing::warn!(peer = %self.address, "no room for more mails in hand; the peer is to come again");
+                self.session.abort(&Reply::no_room_at_all());
+            }
             Input::Octets(octets) => self.session.receive(octets),
             Input::Closed => return false,
             Input::TimedOut => self.session.abort(&Reply::timed_out()),
@@ -319,13 +333,18 @@ impl<'a> Connection<'a> {
                 self.mail_from = envelope.mail_from;
                 self.accepted.clear();
                 self.tell_carrier();
+                self.reading = None;
                 self.session.accept()
             }
             Event::RcptTo(address) => self.recipient(address),
-            Event::Mail { envelope, octets } => match self.keep(envelope, octets).await {
-                Ok(id) => self.session.mail_stored(&id),
-                Err(reply) => self.session.mail_failed(reply),
-            },
+            Event::Mail { envelope, octets } => {
+                let kept = self.keep(envelope, octets).await;
+                self.reading = None;
+                match kept {
+                    Ok(id) => self.session.mail_stored(&id),
+                    Err(reply) => self.session.mail_failed(reply),
+                }
+            }
         }
     }
 
@@ -459,9 +478,28 @@ impl Shared {
 
 /// Time for the word to a peer that is turned away.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Whether there is room for `more` octets of the mail that is being read; they count from then on.
+fn has_room(reading: &mut Option<(usize, Admitted)>, shared: &Shared, more: &[u8]) -> bool {
+    let (octets, room) = match reading {
+        Some(reading) => reading,
+        None => match shared.admission.admit(0) {
+            Some(room) => reading.insert((0, room)),
+            None => return false,
+        },
+    };
+    *octets += more.len();
+    room.grow(*octets)
+}
+
+/// What connections beyond the limit are told.
+const TOO_MANY_CONNECTIONS: &[u8] = b"421 4.7.0 too many connections, try again later\r\n";
 
 /// Whatever it is, the peer shall come again: nothing is wrong with its mail.
 fn not_kept(group: &GroupName, refusal: &Refusal) -> Reply {
+    if let Refusal::Overloaded { .. } = refusal {
+        tracing::warn!(gateway.group = %group, "a mail was put off: {refusal}");
+        return Reply::no_room();
+    }
     tracing::error!(gateway.group = %group, error = %refusal, "a mail could not be kept");
     Reply::local_error()
 }

@@ -11,6 +11,9 @@ use tokio::time::timeout;
 /// Octets read at once.
 const READ: usize = 16 << 10;
 
+/// How long the rest of what a peer says is read.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// What a read came to.
 #[derive(Debug)]
 pub(crate) enum Input<'a> {
@@ -73,5 +76,13 @@ impl Peer {
     pub(crate) async fn close(&mut self, limit: Duration) {
         // Nothing depends on it.
         let _ = timeout(limit, self.stream.shutdown()).await;
+    }
+
+    /// The same, and reads for a while what the peer still says: a connection that is closed with octets unread is reset,
+    /// and the peer may never see our last reply.
+    pub(crate) async fn close_gently(&mut self, limit: Duration) {
+        self.close(limit).await;
+        let rest = async { while self.stream.read(&mut self.buffer).await.is_ok_and(|count| count > 0) {} };
+        let _ = timeout(limit.min(LINGER), rest).await;
     }
 }

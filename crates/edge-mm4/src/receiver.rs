@@ -35,12 +35,14 @@ pub struct ReceiverSettings {
     pub max_size: ByteSize,
     /// Most recipients of a mail.
     pub max_recipients: usize,
-    /// Most connections at once; others wait.
+    /// Most connections at once; others wait a moment and are then told 421.
     pub max_connections: usize,
     /// Most connections of one peer at once; 0 for half of all.
     pub max_connections_per_peer: usize,
     /// Most mails that one peer may begin in a second; 0 for no limit.
     pub mails_per_second: f64,
+    /// Most octets of mails in hand.
+    pub mail_memory: ByteSize,
     /// Errors that a peer may make before it is sent away.
     pub max_errors: u32,
     /// How long a peer may take for its next command.
@@ -84,6 +86,7 @@ impl Default for ReceiverSettings {
             max_connections: 4_096,
             max_connections_per_peer: 0,
             mails_per_second: 0.0,
+            mail_memory: ByteSize(256 << 20),
             max_errors: 20,
             command_timeout: Span::secs(300),
             data_timeout: Span::secs(180),
@@ -120,6 +123,7 @@ impl ReceiverSettings {
         );
         faults.unless(self.max_recipients > 0, "max_recipients", || "must be at least 1".into());
         faults.unless(self.max_connections > 0, "max_connections", || "must be at least 1".into());
+        faults.unless(self.mail_memory.0 > 0, "mail_memory", || "must be more than nothing".into());
         faults.unless(self.max_size.0 > 0, "max_size", || "must be more than nothing".into());
         for (field, span) in [
             ("command_timeout", self.command_timeout),

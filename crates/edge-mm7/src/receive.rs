@@ -7,6 +7,7 @@
 //! clause 6.2.
 
 use std::collections::{HashMap, HashSet};
+use std::error::Error;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -25,7 +26,7 @@ use mmsgw_engine::{Engine, Refusal};
 use mmsgw_mm7::{
     self as mm7, Context, ErrorSide, FaultKind, Pdu, Status, WriteOptions, write_envelope, write_fault,
 };
-use mmsgw_net::{Peer, RateLimit, peer_of};
+use mmsgw_net::{Admission, Admitted, Peer, RateLimit, peer_of};
 
 use crate::auth::{Asking, Door, Turned};
 use crate::config::{Mm7Settings, SecretError};
@@ -128,13 +129,15 @@ impl Receiver {
 
 /// The routes that MMSCs post to: `/mmsgw/v1/mms/inbound/{group}`, and the paths of their own that
 /// receivers have. Wants [`Peer`] among the request's extensions, as `mmsgw_net::serve_http` puts it there;
-/// without it nobody is let in. Of several receivers for one group or path the first counts.
-pub fn router(engine: Engine, receivers: Vec<Receiver>) -> Router {
+/// without it nobody is let in. Of several receivers for one group or path the first counts. What `admission` has no room
+/// for is to come again.
+pub fn router(engine: Engine, receivers: Vec<Receiver>, admission: &Admission) -> Router {
     let mut by_group: HashMap<GroupName, Arc<Reception>> = HashMap::new();
     let mut router = Router::new().without_v07_checks();
     let mut paths = HashSet::new();
     for receiver in receivers.into_iter().map(Arc::new) {
-        let reception = Arc::new(Reception { engine: engine.clone(), receiver: Arc::clone(&receiver) });
+        let (engine, admission) = (engine.clone(), admission.clone());
+        let reception = Arc::new(Reception { engine, admission, receiver: Arc::clone(&receiver) });
         if let Some(path) = receiver.path.as_deref().filter(|path| paths.insert((*path).to_owned())) {
             let reception = Arc::clone(&reception);
             router = router.route(path, post(async move |request: Request| reception.take(request).await));
@@ -163,6 +166,7 @@ pub(crate) fn limits(max_body: ByteSize) -> mm7::Limits {
 /// A receiver at work.
 struct Reception {
     engine: Engine,
+    admission: Admission,
     receiver: Arc<Receiver>,
 }
 
@@ -175,14 +179,17 @@ impl Reception {
         wire::heard_request(&tap, &format!("{} {} from {from}", head.method, head.uri.path()), &head.headers);
         if let Some(wait) = self.receiver.is_too_fast(peer) {
             tracing::debug!(gateway.group = %self.receiver.group, peer = from, "more than a peer may post in a second");
-            return wire::said_response(&tap, self.patience(wait, &Context::default())).await;
+            return wire::said_response(&tap, self.later(wait, &Context::default())).await;
         }
         let asking = Asking { method: &head.method, target: &head.uri, headers: &head.headers };
         if let Err(turned) = self.receiver.door.admit(peer, asking) {
             tracing::warn!(gateway.group = %self.receiver.group, peer = from, ?turned, "not let in");
             return wire::said_response(&tap, self.turn(turned)).await;
         }
-        let response = match self.read_body(&head.headers, body).await {
+        let Some(mut place) = self.admission.admit(0) else {
+            return wire::said_response(&tap, self.busy()).await;
+        };
+        let response = match self.read_body(&head.headers, body, &mut place).await {
             Ok(body) => {
                 wire::heard_body(&tap, &body);
                 self.judge(text(&head.headers), from, body).await
@@ -210,19 +217,34 @@ impl Reception {
         }
     }
 
-    async fn read_body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Response> {
+    /// The body as a whole, for which `place` has to have room.
+    async fn read_body(
+        &self,
+        headers: &HeaderMap,
+        body: Body,
+        place: &mut Admitted,
+    ) -> Result<Bytes, Response> {
         let max = self.receiver.max_body();
         let announced =
             headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
         if announced.is_some_and(|length| length > max) {
             return Err(self.too_large());
         }
-        match tokio::time::timeout(BODY_TIME, Limited::new(body, max).collect()).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
+        if !place.grow(announced.unwrap_or_default()) {
+            return Err(self.busy());
+        }
+        match tokio::time::timeout(BODY_TIME, collect(Limited::new(body, max), place)).await {
+            Ok(Ok(Some(body))) => Ok(body),
+            Ok(Ok(None)) => Err(self.busy()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(self.too_large()),
             Ok(Err(_)) => Err(StatusCode::BAD_REQUEST.into_response()),
             Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
         }
+    }
+
+    /// As much as may be is in hand: the MMSC is to come again.
+    fn busy(&self) -> Response {
+        self.later(BUSY_PAUSE, &Context::default())
     }
 
     fn too_large(&self) -> Response {
@@ -302,15 +324,31 @@ impl Reception {
             Refusal::Overloaded { retry_after } => *retry_after,
             _ => PATIENCE,
         };
-        self.patience(wait, context)
+        self.later(wait, context)
     }
 
     /// The MMSC is to come again after `wait`.
-    fn patience(&self, wait: Duration, context: &Context) -> Response {
+    fn later(&self, wait: Duration, context: &Context) -> Response {
         let mut response = self.receiver.fault(FaultKind::Overloaded, None, context);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         response
     }
+}
+
+/// The body as a whole; `None` where `place` has no room for what it grew to.
+async fn collect(
+    mut body: Limited<Body>,
+    place: &mut Admitted,
+) -> Result<Option<Bytes>, Box<dyn Error + Send + Sync>> {
+    let mut taken = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(octets) = frame?.into_data() else { continue };
+        if !place.grow(taken.len() + octets.len()) {
+            return Ok(None);
+        }
+        taken.extend_from_slice(&octets);
+    }
+    Ok(Some(taken.freeze()))
 }
 
 /// A submission whose recipients are all for show only.
@@ -339,6 +377,8 @@ fn soap(status: u16, envelope: Vec<u8>) -> Response {
 const MAX_EXCERPT: usize = 300;
 /// Time for a request's body.
 const BODY_TIME: Duration = Duration::from_secs(60);
+/// When an MMSC is to come again where too much is in hand.
+const BUSY_PAUSE: Duration = Duration::from_secs(2);
 /// When an MMSC is to come again if the engine does not say.
 const PATIENCE: Duration = Duration::from_secs(10);
 

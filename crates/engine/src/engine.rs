@@ -73,6 +73,8 @@ pub struct EngineSettings {
     pub adapt_pixels: u64,
     /// Above so many waiting jobs in its queue a group takes no more messages for the time being.
     pub max_waiting: u64,
+    /// Above so many jobs that came from carriers and wait to be read a group takes no more of them.
+    pub max_received: u64,
     /// Callbacks in flight at once, per group.
     pub callback_window: usize,
     /// Most octets of a part that has variables in it, before and after they are put in.
@@ -113,6 +115,7 @@ impl Default for EngineSettings {
             adapt_threads: 1,
             adapt_pixels: 25_000_000,
             max_waiting: 5_000_000,
+            max_received: 1_000_000,
             callback_window: 256,
             max_personal_octets: 256 << 10,
             refused_lines: 10_000,

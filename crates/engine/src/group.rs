@@ -25,7 +25,10 @@ pub struct Group {
     pub(crate) breaker: Breaker,
     pub(crate) counts: Counters,
     pub(crate) measures: GroupMeasures,
+    /// Jobs that wait in the TX queue, as counted last.
     pub(crate) waiting: AtomicU64,
+    /// The same in the RX queue, with those that this process took since.
+    pub(crate) unread: AtomicU64,
     pub(crate) scales: OnceLock<Box<dyn Scales>>,
     /// The instances of this process; one that is gone counts no more.
     gateways: Mutex<Vec<Weak<dyn Gateway>>>,
@@ -54,6 +57,7 @@ impl Group {
             counts: Counters::default(),
             measures: GroupMeasures::default(),
             waiting: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
             scales: OnceLock::new(),
             gateways: Mutex::default(),
             settings,

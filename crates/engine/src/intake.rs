@@ -1,5 +1,8 @@
 //! The door for what carriers hand to us: kept first, understood later.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use bytes::Bytes;
 use mmsgw_domain::{GroupName, IntakeJob, IntakeKind, Job, JobId, QueueKind};
 use mmsgw_store::{Batch, Lane, NewJob, Write};
@@ -14,7 +17,8 @@ impl Engine {
     /// was said around it.
     ///
     /// # Errors
-    /// [`Refusal::UnknownGroup`]; [`Refusal::Store`] where it could not be kept.
+    /// [`Refusal::UnknownGroup`]; [`Refusal::Overloaded`] where as much as may be waits to be read already;
+    /// [`Refusal::Store`] where it could not be kept.
     pub async fn intake(
         &self,
         group: &GroupName,
@@ -23,6 +27,9 @@ impl Engine {
         raw: Bytes,
     ) -> Result<JobId, Refusal> {
         let known = self.groups.find(group).ok_or_else(|| Refusal::UnknownGroup(group.clone()))?;
+        if known.unread.load(Ordering::Relaxed) >= self.settings.max_received {
+            return Err(Refusal::Overloaded { retry_after: UNREAD_PAUSE });
+        }
         let now = self.now();
         let id = JobId::generate(now);
         let job = Job::IntakeV1(IntakeJob { kind, peer, raw });
@@ -30,6 +37,10 @@ impl Engine {
         let write = Write::Enqueue(NewJob { id, queue, lane: Lane::Normal, due: now, job });
         self.commit(Batch::new().with(write)).await?;
         count(&known.counts.received);
+        count(&known.unread);
         Ok(id)
     }
 }
+
+/// When a carrier is to come again with what there is no room for.
+const UNREAD_PAUSE: Duration = Duration::from_secs(10);

@@ -47,11 +47,14 @@ impl Engine {
     async fn look(&self) -> Result<(), StoreError> {
         let queues = self.store.queues().await?;
         for group in self.groups.all() {
-            let mine = |q: &&mmsgw_store::QueueStatus| {
-                q.queue.group == group.settings.name && q.queue.kind == QueueKind::Tx
+            let waiting = |kind: QueueKind| {
+                let mine = |q: &&mmsgw_store::QueueStatus| {
+                    q.queue.group == group.settings.name && q.queue.kind == kind
+                };
+                queues.iter().find(mine).map_or(0, |q| q.waiting)
             };
-            let waiting = queues.iter().find(mine).map_or(0, |q| q.waiting);
-            group.waiting.store(waiting, Ordering::Relaxed);
+            group.waiting.store(waiting(QueueKind::Tx), Ordering::Relaxed);
+            group.unread.store(waiting(QueueKind::Rx), Ordering::Relaxed);
         }
         Ok(())
     }

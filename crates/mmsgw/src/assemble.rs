@@ -304,7 +304,7 @@ impl Doors {
     }
 
     fn open_carrier_http(&mut self, settings: &Settings) -> anyhow::Result<Vec<(String, SocketAddr)>> {
-        let mut opened = Vec::new();
+        let (mut opened, admission) = (Vec::new(), settings.mm7rx.admission());
         for wanted in carrier_http::listeners(settings) {
             let tls = wanted.tls.map(|tls| ServerTls::load(tls, Alpn::Http)).transpose();
             let tls = tls.with_context(|| format!("{}: tls", wanted.name()))?;
@@ -313,7 +313,7 @@ impl Doors {
                 None => self.open(Door::Mm7rx, wanted.listen),
             };
             let (listener, address) = opened_here.with_context(|| wanted.name())?;
-            let router = mmsgw_edge_mm7::router(self.engine.clone(), wanted.receivers()?);
+            let router = mmsgw_edge_mm7::router(self.engine.clone(), wanted.receivers()?, &admission);
             let (limits, drain) = (settings.mm7rx.limits(), self.listeners.child());
             self.listeners.spawn(serve_http(listener, tls.map(Arc::new), limits, drain, router));
             opened.push((wanted.name(), address));
@@ -344,7 +344,9 @@ impl Doors {
         let mut router = mmsgw_edge_api::router(self.engine.clone(), &settings.api, links)?;
         let shared = carrier_http::listeners(settings).into_iter().find(|l| l.owners.is_none());
         if let Some(carriers) = shared.filter(|_| settings.mm7rx.on_api) {
-            router = router.merge(mmsgw_edge_mm7::router(self.engine.clone(), carriers.receivers()?));
+            let admission = settings.mm7rx.admission();
+            router =
+                router.merge(mmsgw_edge_mm7::router(self.engine.clone(), carriers.receivers()?, &admission));
         }
         settings.api.check()?;
         let listener = self.open(Door::Api, settings.api.listen).context("api.listen")?;

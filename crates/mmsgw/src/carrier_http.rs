@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
-use mmsgw_domain::Span;
+use mmsgw_domain::{ByteSize, Span};
 use mmsgw_edge_mm7::{Mm7Settings, Receiver};
 use mmsgw_engine::config::Protocol;
-use mmsgw_net::{HttpLimits, ServerTlsSettings};
+use mmsgw_net::{Admission, HttpLimits, ServerTlsSettings};
 use serde::Deserialize;
 
 use crate::config::{GatewaySettings, Settings};
@@ -19,11 +19,15 @@ pub(crate) const CONFIG_DEFAULT: &str = r#"# Where carriers post MM7 requests: r
 listen = "127.0.0.1:8082"
 # Take them on the API's listener as well, as the gateways of old did.
 on_api = false
-# Most connections at once; others wait.
+# Most connections at once; more of them wait a few seconds and are then answered 503.
 max_connections = 1024
 # Most connections of one peer (an address; of IPv6 a network of 64 bits), more of them are closed at once; 0 for half of
 # all, so that no single peer keeps all others out.
 max_connections_per_peer = 0
+# Most requests in hand at a time; more are answered with status 4006 and Retry-After.
+max_requests = 1024
+# Most octets of their bodies, all taken together.
+body_memory = "256MiB"
 # A connection without a request is closed after that.
 idle_timeout = "60s"
 
@@ -43,6 +47,8 @@ pub(crate) struct CarrierHttpSettings {
     pub(crate) on_api: bool,
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_peer: usize,
+    pub(crate) max_requests: usize,
+    pub(crate) body_memory: ByteSize,
     pub(crate) idle_timeout: Span,
     pub(crate) tls: Option<ServerTlsSettings>,
 }
@@ -54,6 +60,8 @@ impl Default for CarrierHttpSettings {
             on_api: false,
             max_connections: 1024,
             max_connections_per_peer: 0,
+            max_requests: 1024,
+            body_memory: ByteSize(256 << 20),
             idle_timeout: Span::secs(60),
             tls: None,
         }
@@ -61,6 +69,11 @@ impl Default for CarrierHttpSettings {
 }
 
 impl CarrierHttpSettings {
+    /// What all listeners for carriers have in hand at a time.
+    pub(crate) fn admission(&self) -> Admission {
+        Admission::new(self.max_requests, self.body_memory.as_usize())
+    }
+
     /// Limits of the listener.
     pub(crate) fn limits(&self) -> HttpLimits {
         HttpLimits {

@@ -26,7 +26,7 @@ impl ListenerCounts {
         self.accepted().saturating_sub(closed)
     }
 
-    /// Connections accepted and then not served: their peer is not allowed, or no TLS came about.
+    /// Connections accepted and then not served: their peer is not allowed, no TLS came about, or there were too many.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -48,6 +48,13 @@ impl ListenerCounts {
 
     pub(crate) fn refuse(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection was accepted, and closed without being served.
+    pub(crate) fn turn_away(&self) {
+        self.accept();
+        self.refuse();
+        self.close();
     }
 
     pub(crate) fn fill(&self) {

@@ -4,6 +4,7 @@
 //! * [`tls`]: certificates and keys from files, for both directions, reloadable on the server side.
 //! * [`listen`]: binding, and accepting TCP connections up to a limit.
 //! * [`neighbours`], [`rate`]: how many connections one peer may hold, and how much a key may ask for in a second.
+//! * [`admission`]: how many requests, and octets of them, a door has in hand at a time.
 //! * [`serve`]: HTTP/1.1 and HTTP/2 on such a listener, with time limits for every phase of a connection.
 //! * [`connect`]: outgoing TCP, and a stream that can turn into TLS half way (STARTTLS).
 //! * [`http`]: an HTTP client that follows nobody's redirect and reads no more than it was told to.
@@ -13,6 +14,7 @@
 //! The crate knows no protocol above HTTP's framing, no settings file and no message. It must not decide what a
 //! failed connection means: it says what happened, the edges judge.
 
+pub mod admission;
 pub mod connect;
 pub mod count;
 pub mod drain;
@@ -28,12 +30,13 @@ pub mod tls;
 #[cfg(test)]
 mod test_pki;
 
+pub use admission::{Admission, Admitted};
 pub use connect::{ConnectError, MaybeTls, UpgradeError, connect_tcp};
 pub use count::{DialCounts, ListenerCounts};
 pub use drain::Drain;
 pub use guard::{AddressClass, AddressGuard, GuardError};
 pub use http::{BodyError, ClientError, HttpClient, HttpSettings, USER_AGENT, read_limited, streamed};
-pub use listen::{BindError, Listener, Permit, accept_tcp, adopt, bind};
+pub use listen::{BindError, Crowd, Listener, Permit, accept_tcp, adopt, bind};
 pub use neighbours::{Neighbours, Place, peer_of};
 pub use rate::RateLimit;
 pub use serve::{HttpLimits, Peer, serve_http};

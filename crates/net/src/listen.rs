@@ -1,14 +1,17 @@
 //! Binding, and accepting TCP connections up to a limit.
 //!
-//! When all permits are out the listener stops accepting: newcomers wait in the kernel's queue and take their turn.
-//! A fault of `accept` (file descriptors used up, a peer gone in the queue) never ends the listener. What is spoken
-//! on a connection is the handler's affair.
+//! When all permits are out newcomers wait a moment for their turn and are then told to come again; when too many wait
+//! already the listener stops accepting, and more of them stay in the kernel's queue. A fault of `accept` (file
+//! descriptors used up, a peer gone in the queue) never ends the listener: one descriptor is kept in reserve, to tell
+//! newcomers as much. What is spoken on a connection is the handler's affair.
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -83,6 +86,12 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// The right that goes with a connection just accepted.
+    fn new(counts: &Arc<ListenerCounts>, held: OwnedSemaphorePermit) -> Self {
+        counts.accept();
+        Self { counts: Arc::clone(counts), _held: held }
+    }
+
     /// Notes that its connection is not served.
     pub fn refuse(&self) {
         self.counts.refuse();
@@ -95,40 +104,89 @@ impl Drop for Permit {
     }
 }
 
+/// How many connections a listener has, and what it says to those beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crowd {
+    /// Most connections at a time; one at least.
+    pub most: usize,
+    /// What newcomers are told who waited for [`Crowd::PATIENCE`]; empty: they are let go without a word, as where a
+    /// word in clear would not be understood.
+    pub refusal: &'static [u8],
+}
+
+impl Crowd {
+    /// How long a newcomer waits for its turn.
+    pub const PATIENCE: Duration = Duration::from_secs(3);
+    /// Most newcomers that wait.
+    pub const WAITING: usize = 256;
+}
+
 /// Accepts connections until the drain begins, running `handler` for each as a task of the drain.
 ///
-/// At most `max_connections` permits (at least one) are out at a time; the handler holds its permit as long as the
-/// connection lives. Streams arrive with `TCP_NODELAY` and keep-alive set. The listening socket closes as soon as
-/// the drain begins; tasks that run go on.
-pub async fn accept_tcp<H, F>(listener: impl Into<Listener>, max_connections: usize, drain: Drain, handler: H)
+/// At most `crowd.most` permits are out at a time; the handler holds its permit as long as the connection lives.
+/// Streams arrive with `TCP_NODELAY` and keep-alive set. The listening socket closes as soon as the drain begins; tasks
+/// that run go on.
+pub async fn accept_tcp<H, F>(listener: impl Into<Listener>, crowd: Crowd, drain: Drain, handler: H)
 where
-    H: Fn(TcpStream, SocketAddr, Permit) -> F,
+    H: Fn(TcpStream, SocketAddr, Permit) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let Listener { socket, counts } = listener.into();
-    let slots = Arc::new(Semaphore::new(max_connections.clamp(1, Semaphore::MAX_PERMITS)));
+    let handler = Arc::new(handler);
+    let slots = Arc::new(Semaphore::new(crowd.most.clamp(1, Semaphore::MAX_PERMITS)));
+    let waiting = Arc::new(Semaphore::new(Crowd::WAITING.min(crowd.most).max(1)));
+    let mut reserve = Reserve::open();
     loop {
         let next = async {
-            if slots.available_permits() == 0 {
-                counts.fill();
-            }
-            let held = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
-            let (stream, address) = accept_one(&socket).await;
-            counts.accept();
-            (stream, address, Permit { counts: Arc::clone(&counts), _held: held })
+            let place = Arc::clone(&waiting).acquire_owned().await.expect("the semaphore is never closed");
+            let (stream, address) = accept_one((&socket, &counts), &mut reserve, crowd.refusal).await;
+            (stream, address, place)
         };
-        let (stream, address, permit) = tokio::select! {
+        let (stream, address, place) = tokio::select! {
             biased;
             () = drain.draining() => return,
             accepted = next => accepted,
         };
         set_options(&stream);
-        drain.spawn(handler(stream, address, permit));
+        if let Ok(held) = Arc::clone(&slots).try_acquire_owned() {
+            drain.spawn(handler(stream, address, Permit::new(&counts, held)));
+            continue;
+        }
+        counts.fill();
+        let (handler, slots, draining) = (Arc::clone(&handler), Arc::clone(&slots), drain.clone());
+        let counts = Arc::clone(&counts);
+        drain.spawn(async move {
+            let turn = tokio::select! {
+                () = draining.draining() => return,
+                turn = tokio::time::timeout(Crowd::PATIENCE, slots.acquire_owned()) => turn,
+            };
+            if let Ok(held) = turn {
+                drop(place);
+                let held = held.expect("the semaphore is never closed");
+                return handler(stream, address, Permit::new(&counts, held)).await;
+            }
+            tracing::debug!(peer = %address, "a connection more than there may be was refused");
+            counts.turn_away();
+            refuse(stream, crowd.refusal, FAREWELL).await;
+        });
+    }
+}
+
+/// A file descriptor that is given up for the time in which a newcomer is told that there is none for it.
+struct Reserve(Option<File>);
+
+impl Reserve {
+    fn open() -> Self {
+        Self(File::open("/dev/null").ok())
     }
 }
 
 /// The next connection, however long `accept` fails before.
-async fn accept_one(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+async fn accept_one(
+    (listener, counts): (&TcpListener, &ListenerCounts),
+    reserve: &mut Reserve,
+    refusal: &'static [u8],
+) -> (TcpStream, SocketAddr) {
     let mut pause = FIRST_PAUSE;
     loop {
         match listener.accept().await {
@@ -137,12 +195,46 @@ async fn accept_one(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 tracing::debug!(%error, "a connection was gone before accept");
             }
             Err(error) => {
-                tracing::warn!(%error, ?pause, "accept failed; waiting");
+                if pause == FIRST_PAUSE {
+                    tracing::warn!(%error, "accept failed; newcomers are refused or wait");
+                }
+                if is_exhausted(&error) && reserve.0.take().is_some() {
+                    // Another thread may be faster with the descriptor; then nobody is told this time.
+                    if let Ok(Ok((stream, _))) = tokio::time::timeout(FIRST_PAUSE, listener.accept()).await {
+                        counts.turn_away();
+                        refuse(stream, refusal, SHORT_FAREWELL).await;
+                    }
+                }
                 tokio::time::sleep(pause).await;
+                *reserve = Reserve::open();
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
     }
+}
+
+/// Says `refusal` and closes once the peer has, or after `limit`: a connection that is closed with octets unread is
+/// reset, and the peer may never see what was said.
+async fn refuse(mut stream: TcpStream, refusal: &'static [u8], limit: Duration) {
+    if refusal.is_empty() {
+        return;
+    }
+    let farewell = async {
+        stream.write_all(refusal).await?;
+        stream.shutdown().await?;
+        let mut unread = [0; 4 << 10];
+        while stream.read(&mut unread).await? > 0 {}
+        Ok::<(), io::Error>(())
+    };
+    // Who is gone need not be told.
+    let _ = tokio::time::timeout(limit, farewell).await;
+}
+
+/// The process, or the system, has as many files open as it may.
+fn is_exhausted(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
 fn is_peers_fault(error: &io::Error) -> bool {
@@ -153,6 +245,10 @@ fn is_peers_fault(error: &io::Error) -> bool {
 const BACKLOG: u32 = 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Time for a peer that is refused to read why.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// The same where nobody else is accepted meanwhile.
+const SHORT_FAREWELL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
@@ -190,13 +286,36 @@ mod tests {
         let _word = stream.read(&mut [0; 1]).await;
     }
 
+    fn crowd(refusal: &'static [u8]) -> Crowd {
+        Crowd { most: 1, refusal }
+    }
+
+    #[tokio::test]
+    async fn who_waited_in_vain_is_told() {
+        let (listener, address) = local();
+        let drain = Drain::new();
+        drain.spawn(accept_tcp(listener, crowd(b"later"), drain.clone(), greet));
+        let mut octet = [0; 1];
+        let mut first = TcpStream::connect(address).await.unwrap();
+        first.read_exact(&mut octet).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        second.write_all(b"a word of which nobody takes notice").await.unwrap();
+        let mut said = String::new();
+        second.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "later");
+        drop(first);
+        let mut third = TcpStream::connect(address).await.unwrap();
+        third.read_exact(&mut octet).await.unwrap();
+        assert_eq!(&octet, b"!");
+    }
+
     #[tokio::test]
     async fn connections_beyond_the_limit_wait_for_their_turn() {
         let (listener, address) = local();
         let listener = Listener::from(listener);
         let counts = listener.counts();
         let drain = Drain::new();
-        let accepting = drain.spawn(accept_tcp(listener, 1, drain.clone(), greet));
+        let accepting = drain.spawn(accept_tcp(listener, crowd(b""), drain.clone(), greet));
         let mut octet = [0; 1];
         let mut first = TcpStream::connect(address).await.unwrap();
         first.read_exact(&mut octet).await.unwrap();

@@ -25,7 +25,7 @@ use tower::{Service, ServiceExt};
 
 use crate::connect::MaybeTls;
 use crate::drain::Drain;
-use crate::listen::{Listener, Permit, accept_tcp};
+use crate::listen::{Crowd, Listener, Permit, accept_tcp};
 use crate::neighbours::Neighbours;
 use crate::pulse::{Alarm, Phase, PhaseLimits, Pulse, Pulsed};
 use crate::tls::ServerTls;
@@ -33,7 +33,7 @@ use crate::tls::ServerTls;
 /// What a listener grants to its peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpLimits {
-    /// Most connections at a time; more of them wait to be accepted.
+    /// Most connections at a time; more of them wait a moment and are then answered 503.
     pub max_connections: usize,
     /// Most connections of one peer at a time, more of them are closed at once; 0 for half of `max_connections`.
     pub max_connections_per_peer: usize,
@@ -101,13 +101,20 @@ pub async fn serve_http<S, B>(
     S::Error: Into<Box<dyn Error + Send + Sync>> + Send,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>> + Send> + Send + 'static,
 {
+    // Who expects TLS would not understand.
+    let refusal = if tls.is_some() { &[] } else { TOO_MANY_CONNECTIONS };
+    let crowd = Crowd { most: limits.max_connections, refusal };
     let neighbours = Neighbours::new(limits.max_connections_per_peer, limits.max_connections);
     let host = Arc::new(Host { tls, limits, neighbours, drain: drain.clone(), service });
-    accept_tcp(listener, limits.max_connections, drain, move |tcp, address, permit| {
+    accept_tcp(listener, crowd, drain, move |tcp, address, permit| {
         Arc::clone(&host).connection(tcp, address, permit)
     })
     .await;
 }
+
+/// What connections beyond the limit are told.
+const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\n\
+    content-type: text/plain\r\ncontent-length: 22\r\nconnection: close\r\n\r\ntoo many connections\r\n";
 
 /// What all connections of a listener share.
 struct Host<S> {

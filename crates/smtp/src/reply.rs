@@ -153,6 +153,12 @@ impl Reply {
         Self::new(452, Enhanced(4, 3, 1), "no room at present")
     }
 
+    /// 421: no room for a mail, not even to read it to its end.
+    #[must_use]
+    pub fn no_room_at_all() -> Self {
+        Self::new(421, Enhanced(4, 3, 1), "no room for more mails at present, try again later")
+    }
+
     /// 451: our own trouble; the peer shall come again.
     #[must_use]
     pub fn local_error() -> Self {

@@ -154,6 +154,11 @@ impl Talk {
         }
     }
 
+    /// A line, where one comes within a moment.
+    pub(super) async fn hears_soon(&mut self) -> Option<String> {
+        tokio::time::timeout(Duration::from_millis(20), self.line()).await.ok()
+    }
+
     pub(super) async fn says(&mut self, text: &str) {
         self.stream.write_all(format!("{text}\r\n").as_bytes()).await.unwrap();
         self.stream.flush().await.unwrap();

@@ -76,6 +76,34 @@ async fn a_mail_that_is_too_large_is_refused_in_every_way_it_may_come() {
     assert!(house.jobs("east").await.is_empty());
 }
 
+#[tokio::test]
+async fn more_mail_than_there_is_memory_for_is_to_come_again() {
+    let house = house("mail_memory = '64KiB'", &["east"]).await;
+    let begin = async || {
+        let mut talk = house.greeted().await;
+        talk.asks(SENDER, "250").await;
+        talk.asks(EAST, "250").await;
+        talk.asks("DATA", "354").await;
+        talk
+    };
+    let mut first = begin().await;
+    first.says(&"filler filler filler\r\n".repeat(2_500)).await;
+    let mut second = begin().await;
+    // Octets on their way are not counted yet; by then the others are.
+    let refused = async {
+        loop {
+            second.stream.write_all(&b"filler filler filler\r\n".repeat(50)).await.unwrap();
+            if second.hears_soon().await.is_some_and(|reply| reply.starts_with("421")) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), refused).await.expect("it is put off");
+    first.asks(&format!("{}.", delivery_report()), "250").await;
+    let mut third = begin().await;
+    third.asks(&format!("{}.", delivery_report()), "250").await;
+}
+
 /// An end of a mail that only some servers take for one, and behind it what would be a second mail.
 #[tokio::test]
 async fn nothing_is_smuggled_behind_a_false_end() {

@@ -85,7 +85,8 @@ impl House {
             &settings.content,
             settings.inbound.mms_received_url.as_deref(),
         ));
-        let service = router(engine.clone(), vec![Receiver::new(settings).unwrap()]);
+        let service =
+            router(engine.clone(), vec![Receiver::new(settings).unwrap()], &Admission::new(100, 1 << 30));
         let (listener, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         tokio::spawn(serve_http(listener, None, HttpLimits::default(), Drain::new(), service));
         Self { engine, store, app, address, _media: media }
@@ -303,7 +304,8 @@ async fn paths_groups_and_sizes() {
 async fn trouble_of_our_own_asks_for_patience() {
     let house = House::open("").await;
     let receiver = Arc::new(Receiver::new(&settings("")).unwrap());
-    let reception = Reception { engine: house.engine.clone(), receiver };
+    let admission = Admission::new(1, 1);
+    let reception = Reception { engine: house.engine.clone(), admission, receiver };
     for (refusal, wait) in [
         (Refusal::Overloaded { retry_after: Duration::from_secs(5) }, "5"),
         (Refusal::Store(StoreError::Corrupt("x".into())), "10"),
@@ -317,6 +319,31 @@ async fn trouble_of_our_own_asks_for_patience() {
     }
     let unknown = reception.refuse(&Refusal::UnknownGroup("x".parse().unwrap()), &Context::default());
     assert_eq!(unknown.status(), 404);
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_is_to_come_again() {
+    let house = House::open("").await;
+    let receiver = Arc::new(Receiver::new(&settings("")).unwrap());
+    let door = Admission::new(2, 4 << 10);
+    let held = door.admit(3 << 10).unwrap();
+    let reception = Reception { engine: house.engine.clone(), admission: door.clone(), receiver };
+    let ask = async |body: Body| {
+        let request = Request::post("/mmsgw/v1/mms/inbound/carrier").header(CONTENT_TYPE, "text/xml");
+        let mut request = request.body(body).unwrap();
+        let address = "127.0.0.1:1".parse().unwrap();
+        request.extensions_mut().insert(Peer { address, certificate: None });
+        reception.take(request).await
+    };
+    let refused = |response: &Response| response.status() == 503 && response.headers()[RETRY_AFTER] == "2";
+    let chunks =
+        futures_util::stream::iter([Ok::<_, std::io::Error>("x".repeat(1_000)), Ok("x".repeat(1_000))]);
+    assert!(refused(&ask(Body::from_stream(chunks)).await), "too many octets, not announced");
+    assert_ne!(ask("x".into()).await.status(), 503);
+    let other = door.admit(0).unwrap();
+    assert!(refused(&ask("x".into()).await), "too many requests");
+    drop((held, other));
+    assert_ne!(ask("x".repeat(4_000).into()).await.status(), 503);
 }
 
 /// An MMSC that takes one message.

@@ -34,6 +34,8 @@ pub struct GeneralSection {
     pub adapt_pixels: u64,
     /// A group with more messages waiting takes no new ones.
     pub max_waiting: u64,
+    /// A group with more from carriers waiting to be read takes no more of it.
+    pub max_received: u64,
     /// Callbacks in flight at once, for each group.
     pub callback_window: usize,
     /// Delays between the tries of a callback.
@@ -75,6 +77,7 @@ impl Default for GeneralSection {
             adapt_threads: settings.adapt_threads,
             adapt_pixels: settings.adapt_pixels,
             max_waiting: settings.max_waiting,
+            max_received: settings.max_received,
             callback_window: settings.callback_window,
             callback_delays: spans(&settings.callback_retry),
             callback_tries: settings.callback_retry.max_tries,
@@ -109,6 +112,7 @@ impl GeneralSection {
             adapt_threads: self.adapt_threads.clamp(1, 256),
             adapt_pixels: self.adapt_pixels,
             max_waiting: self.max_waiting,
+            max_received: self.max_received,
             callback_window: self.callback_window.max(1),
             max_personal_octets: self.max_personal_size.as_usize(),
             refused_lines: self.refused_lines,

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use mmsgw_domain::{
-    AnswerTo, CarrierIds, Code, Direction, GroupSettings, MessageId, PartContent, QueueKind, RecipientKind,
-    Release, ReportKind, ReportOrder, State,
+    AnswerTo, CarrierIds, Code, Direction, GroupSettings, IntakeKind, MessageId, PartContent, QueueKind,
+    RecipientKind, Release, ReportKind, ReportOrder, State,
 };
 use mmsgw_engine::{
     Agreement, Field, InboundContent, InboundMessage, InboundPart, Incoming, Refusal, Unreadable,
@@ -243,4 +243,16 @@ async fn a_request_that_wants_an_answer_gets_one() {
     rig.until_idle().await;
     assert_eq!(*carrier.answers.lock(), [answer]);
     assert_eq!(rig.dead(QueueKind::Rx).await.len(), 1, "what could not be read is kept");
+}
+
+#[tokio::test]
+async fn more_than_may_wait_to_be_read_is_to_come_again() {
+    let rig = Rig::with(|settings| settings.max_received = 2);
+    rig.gateway("gw", |_| {});
+    rig.stop();
+    rig.hand_in("gw", 1).await;
+    rig.hand_in("gw", 2).await;
+    let kind = IntakeKind::Http { content_type: "text/xml".into() };
+    let refused = rig.engine.intake(&"gw".parse().unwrap(), kind, String::new(), "3".into()).await;
+    assert!(matches!(refused, Err(Refusal::Overloaded { .. })), "{refused:?}");
 }

@@ -47,7 +47,16 @@ impl Rig {
         Self::on(Arc::new(SlowStore { store: MemoryStore::new(Arc::new(SystemClock)), pause }))
     }
 
+    /// With other settings of the engine.
+    pub(crate) fn with(change: impl FnOnce(&mut EngineSettings)) -> Self {
+        Self::made(Arc::new(MemoryStore::new(Arc::new(SystemClock))), change)
+    }
+
     fn on(store: Arc<dyn Store>) -> Self {
+        Self::made(store, |_| {})
+    }
+
+    fn made(store: Arc<dyn Store>, change: impl FnOnce(&mut EngineSettings)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let registry = Arc::new(LocalRegistry::new(Arc::clone(&clock)));
@@ -61,13 +70,14 @@ impl Rig {
             notifier: app.clone(),
         };
         let quick = |max_tries| RetryPolicy { delays: vec![Duration::from_millis(5)], max_tries };
-        let settings = EngineSettings {
+        let mut settings = EngineSettings {
             callback_retry: quick(4),
             report_retry: quick(40),
             defect_retry: quick(3),
             default_group: Some("gw".parse().unwrap()),
             ..EngineSettings::default()
         };
+        change(&mut settings);
         let engine = Engine::new(parts, settings);
         Self {
             engine,
