@@ -200,6 +200,8 @@ pub(crate) struct Sighting {
     pub(crate) attempt: u32,
     /// The number under which an earlier attempt was accepted.
     pub(crate) accepted_as: Option<u64>,
+    /// The number that its message is named by, once it has a name.
+    pub(crate) named: Option<u64>,
 }
 
 /// The carrier's memory.
@@ -252,10 +254,17 @@ impl Recorder {
         {
             inner.ledger.remove(&oldest);
         }
-        let entry = Sighting { attempt: 1, accepted_as: None };
+        let entry = Sighting { attempt: 1, accepted_as: None, named: None };
         inner.ledger.insert(hash, entry);
         inner.ledger_order.push_back(hash);
         entry
+    }
+
+    /// The number that the message of a transaction is named by: `seq` if it has none yet. Attempts that come at the same
+    /// time get the same.
+    pub(crate) fn name(&self, scope: &str, key: &str, seq: u64) -> u64 {
+        let hash = self.hasher.hash_one((scope, key));
+        self.inner.lock().ledger.get_mut(&hash).map_or(seq, |entry| *entry.named.get_or_insert(seq))
     }
 
     /// Notes that a transaction was accepted as number `seq`.
@@ -435,7 +444,8 @@ mod tests {
         let recorder = Recorder::new(config(1, 1));
         assert_eq!(recorder.sight("mm7", "a").attempt, 1);
         recorder.settle("mm7", "a", 7);
-        assert_eq!(recorder.sight("mm7", "a"), Sighting { attempt: 2, accepted_as: Some(7) });
+        assert_eq!(recorder.sight("mm7", "a"), Sighting { attempt: 2, accepted_as: Some(7), named: None });
+        assert_eq!((recorder.name("mm7", "a", 7), recorder.name("mm7", "a", 9)), (7, 7));
         assert_eq!(recorder.sight("mm4", "a").attempt, 1);
         assert_eq!(recorder.sight("mm7", "b").attempt, 1);
         assert_eq!(recorder.sight("mm7", "a").attempt, 1, "forgotten, two newer ones are known");

@@ -321,7 +321,11 @@ impl Session {
         // HotMobile-like peers send one mail per recipient under one transaction: recipients tell them apart.
         let key = format!("{} {}", incoming.transaction_id(), incoming.to.join(" "));
         let sighting = shared.recorder.sight(&scope, &key);
-        let answer = effective(behaviour, Mm4Stage::EndOfData, sighting.attempt);
+        let answer = match effective(behaviour, Mm4Stage::EndOfData, sighting.attempt) {
+            // What was accepted once is not refused later.
+            Mm4Answer::Reply { code: 400.., .. } if sighting.accepted_as.is_some() => Mm4Answer::Ok,
+            answer => answer,
+        };
         let accepted = match &answer {
             Mm4Answer::Ok | Mm4Answer::Disconnect { .. } => true,
             Mm4Answer::Reply { code, .. } => (200..300).contains(code),

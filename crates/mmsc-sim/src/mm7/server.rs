@@ -152,15 +152,19 @@ fn decide<'a>(shared: &Shared, live: &'a crate::script::LiveScript, request: &Re
     let decision = live.decide(operation, Some(subject.unwrap_or_default()), &all, |rule| rule.mm7.is_some());
     let sighting = match &soap {
         Some(soap) if !soap.transaction_id.is_empty() => shared.recorder.sight("mm7", &soap.transaction_id),
-        _ => Sighting { attempt: 1, accepted_as: None },
+        _ => Sighting { attempt: 1, accepted_as: None, named: None },
     };
     let answer = match must_refuse(shared, soap.as_ref()) {
         Some(refusal) => refusal,
-        None => effective(&decision, sighting.attempt),
+        None => match effective(&decision, sighting.attempt) {
+            // What was accepted once is not refused later.
+            answer if sighting.accepted_as.is_some() && is_refusal(&answer) => Mm7Answer::Ok,
+            answer => answer,
+        },
     };
     let message_id = match &soap {
         Some(soap) if makes_message(&soap.operation) => {
-            shared.message_id(sighting.accepted_as.unwrap_or(seq))
+            shared.message_id(shared.recorder.name("mm7", &soap.transaction_id, seq))
         }
         Some(soap) => soap.field("MessageID").unwrap_or_default().to_owned(),
         None => String::new(),
@@ -171,6 +175,14 @@ fn decide<'a>(shared: &Shared, live: &'a crate::script::LiveScript, request: &Re
 /// Whether the response names a message that came to be.
 fn makes_message(operation: &str) -> bool {
     matches!(operation, "SubmitReq" | "extendedReplaceReq")
+}
+
+fn is_refusal(answer: &Mm7Answer) -> bool {
+    match answer {
+        Mm7Answer::Status { code, .. } => *code >= 2000,
+        Mm7Answer::Fault { .. } => true,
+        _ => false,
+    }
 }
 
 fn effective(decision: &Decision<'_>, attempt: u32) -> Mm7Answer {
