@@ -393,7 +393,7 @@ pub(crate) struct Tally {
 }
 
 /// Events are numbered without a gap, and the application was told of these and no others.
-fn check_events(message: &Value, told: Option<&BTreeMap<u64, Value>>) -> usize {
+pub(crate) fn check_events(message: &Value, told: Option<&BTreeMap<u64, Value>>) -> usize {
     let events = message["events"].as_array().unwrap();
     let sequences: Vec<u64> = events.iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
     assert_eq!(sequences, (1..=events.len() as u64).collect::<Vec<_>>(), "{message:#}");
@@ -505,6 +505,11 @@ impl Application {
         Self { address, shared, _drain: drain }
     }
 
+    /// Its address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where callbacks go.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/events", self.address)
@@ -562,7 +567,7 @@ async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
     if taken { StatusCode::NO_CONTENT } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-fn sum_of(metrics: &str, name: &str) -> u64 {
+pub(crate) fn sum_of(metrics: &str, name: &str) -> u64 {
     let values = metrics.lines().filter(|line| line.starts_with(name));
     values.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
 }

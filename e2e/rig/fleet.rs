@@ -105,9 +105,7 @@ impl Fleet {
         }
         arguments.extend(["-c".to_owned(), self.main(index).display().to_string()]);
         let log = self.directory.path().join(format!("{role}.log"));
-        let mut process = Process { role: role.to_owned(), arguments, log, child: None };
-        process.spawn();
-        process
+        Process::start(role, arguments, log)
     }
 
     /// Posts message number `number` at one of the APIs; its id where the answer is 202, else the status, 0 for none.
@@ -209,15 +207,35 @@ pub(crate) struct Process {
     role: String,
     arguments: Vec<String>,
     log: PathBuf,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
 impl Process {
-    fn spawn(&mut self) {
+    /// Runs the binary with `arguments`; what it logs is added to the file.
+    pub(crate) fn start(role: &str, arguments: Vec<String>, log: PathBuf) -> Self {
+        let mut process =
+            Self { role: role.to_owned(), arguments, log, environment: Vec::new(), child: None };
+        process.spawn();
+        process
+    }
+
+    /// Variables that it is started with from now on.
+    pub(crate) fn environment(&mut self, environment: &[(String, String)]) {
+        self.environment = environment.to_vec();
+    }
+
+    /// Its id, while it runs.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    pub(crate) fn spawn(&mut self) {
         let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_mmsgw"))
             .args(&self.arguments)
             .env_remove("MMSGW_LOG")
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -163,6 +163,10 @@ impl Gateway {
         self.log.lock().unwrap().clone()
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn files(&self) -> &Files {
         &self.files
     }

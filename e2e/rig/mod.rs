@@ -8,14 +8,19 @@ mod collector;
 pub(crate) mod crash;
 pub(crate) mod fleet;
 mod gateway;
+pub(crate) mod later;
 pub(crate) mod letters;
 mod media;
+pub(crate) mod mischief;
 mod outside;
 mod postfix;
 pub(crate) mod python;
 pub(crate) mod redis;
 #[path = "../../crates/adapt/src/scene.rs"]
 pub(crate) mod scene;
+pub(crate) mod site;
+pub(crate) mod vitals;
+pub(crate) mod wire;
 mod world;
 
 use std::time::{Duration, Instant};

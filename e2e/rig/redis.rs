@@ -60,9 +60,27 @@ impl Redis {
         self.child.wait().unwrap();
     }
 
+    /// SIGSTOP: it does nothing any more, its sockets stay.
+    pub(crate) fn freeze(&self) {
+        signal(self.child.id(), "STOP");
+    }
+
+    /// SIGCONT: it goes on where it was.
+    pub(crate) fn thaw(&mut self) {
+        // It may have been killed meanwhile.
+        if self.child.try_wait().unwrap().is_none() {
+            signal(self.child.id(), "CONT");
+        }
+    }
+
     /// Starts it again on what it left.
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(&self.arguments);
+        self.start_again_with(&[]);
+    }
+
+    /// The same with variables in its environment.
+    pub(crate) fn start_again_with(&mut self, environment: &[(String, String)]) {
+        self.child = spawn_with(&self.arguments, environment);
         self.await_pong();
     }
 
@@ -92,9 +110,24 @@ impl Drop for Redis {
     }
 }
 
+/// Sends a signal to a process that this test started.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
+    assert!(sent.success(), "kill -{name} {pid}");
+}
+
 fn spawn(arguments: &[String]) -> Child {
+    spawn_with(arguments, &[])
+}
+
+fn spawn_with(arguments: &[String], environment: &[(String, String)]) -> Child {
     let mut command = Command::new("redis-server");
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(arguments)
+        .envs(environment.iter().cloned())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.spawn().expect("redis-server is installed by scripts/test")
 }
 
