@@ -38,7 +38,7 @@ pub(crate) fn good_carrier() -> Script {
         mm4: Some(Mm4Behaviour { answer: refuse_mm4, ..mm4.clone() }),
         ..Rule::default()
     };
-    Script { mm7, mm4, rules: vec![refusal], report_retries: 100_000, report_retry_ms: 100 }
+    Script { mm7, mm4, rules: vec![refusal], report_retries: 100_000, report_retry_ms: 100, keeps_word: true }
 }
 
 /// What goes wrong.

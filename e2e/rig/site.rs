@@ -254,7 +254,7 @@ impl Site {
         }
     }
 
-    /// Ends all processes by SIGTERM and starts them again so far from now, Redis too; see [`living_at`].
+    /// Ends all processes by SIGTERM and starts them again so far from now; see [`living_at`].
     pub(crate) async fn move_to(&self, shift: &str) {
         self.restart(&living_at(shift)).await;
     }

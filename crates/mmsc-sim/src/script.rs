@@ -22,6 +22,8 @@ pub struct Script {
     pub report_retries: u32,
     /// Milliseconds between two tries of a report. Default 500.
     pub report_retry_ms: u64,
+    /// What was accepted once is not refused later, whatever the behaviour says. Default false.
+    pub keeps_word: bool,
 }
 
 impl Default for Script {
@@ -32,6 +34,7 @@ impl Default for Script {
             rules: Vec::new(),
             report_retries: 10,
             report_retry_ms: 500,
+            keeps_word: false,
         }
     }
 }

@@ -322,8 +322,11 @@ impl Session {
         let key = format!("{} {}", incoming.transaction_id(), incoming.to.join(" "));
         let sighting = shared.recorder.sight(&scope, &key);
         let answer = match effective(behaviour, Mm4Stage::EndOfData, sighting.attempt) {
-            // What was accepted once is not refused later.
-            Mm4Answer::Reply { code: 400.., .. } if sighting.accepted_as.is_some() => Mm4Answer::Ok,
+            Mm4Answer::Reply { code: 400.., .. }
+                if live.script.keeps_word && sighting.accepted_as.is_some() =>
+            {
+                Mm4Answer::Ok
+            }
             answer => answer,
         };
         let accepted = match &answer {

@@ -57,11 +57,7 @@ struct Turn<'a> {
 impl Turn<'_> {
     /// Whether the carrier takes responsibility.
     fn accepts(&self) -> bool {
-        match self.answer {
-            Mm7Answer::Ok | Mm7Answer::Empty | Mm7Answer::Disconnect { at: Mm7Stage::MidAnswer } => true,
-            Mm7Answer::Status { code, .. } => (1000..2000).contains(&code),
-            _ => false,
-        }
+        accepts(&self.answer)
     }
 
     fn transaction(&self) -> &str {
@@ -74,6 +70,15 @@ impl Turn<'_> {
 
     fn is_duplicate(&self) -> bool {
         self.sighting.accepted_as.is_some()
+    }
+}
+
+/// Whether the carrier takes responsibility by this answer.
+fn accepts(answer: &Mm7Answer) -> bool {
+    match answer {
+        Mm7Answer::Ok | Mm7Answer::Empty | Mm7Answer::Disconnect { at: Mm7Stage::MidAnswer } => true,
+        Mm7Answer::Status { code, .. } => (1000..2000).contains(code),
+        _ => false,
     }
 }
 
@@ -157,14 +162,17 @@ fn decide<'a>(shared: &Shared, live: &'a crate::script::LiveScript, request: &Re
     let answer = match must_refuse(shared, soap.as_ref()) {
         Some(refusal) => refusal,
         None => match effective(&decision, sighting.attempt) {
-            // What was accepted once is not refused later.
-            answer if sighting.accepted_as.is_some() && is_refusal(&answer) => Mm7Answer::Ok,
+            answer if live.script.keeps_word && sighting.accepted_as.is_some() && is_refusal(&answer) => {
+                Mm7Answer::Ok
+            }
             answer => answer,
         },
     };
     let message_id = match &soap {
         Some(soap) if makes_message(&soap.operation) => {
-            shared.message_id(shared.recorder.name("mm7", &soap.transaction_id, seq))
+            let number =
+                if accepts(&answer) { shared.recorder.name("mm7", &soap.transaction_id, seq) } else { seq };
+            shared.message_id(sighting.accepted_as.unwrap_or(number))
         }
         Some(soap) => soap.field("MessageID").unwrap_or_default().to_owned(),
         None => String::new(),
