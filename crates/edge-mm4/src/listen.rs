@@ -32,7 +32,7 @@ use crate::talk::Talk;
 pub struct SmtpReceiver {
     listener: Listener,
     address: SocketAddr,
-    settings: Arc<ReceiverSettings>,
+    settings: Arc<ArcSwap<ReceiverSettings>>,
     tls: Option<Arc<ServerTls>>,
     names: Arc<Names>,
 }
@@ -74,7 +74,7 @@ impl SmtpReceiver {
             return Err(ReceiverError::Settings(faults));
         }
         let tls = settings.tls.as_ref().map(|tls| ServerTls::load(tls, Alpn::None)).transpose()?;
-        let (settings, names) = (Arc::new(settings), Arc::new(Names::new(System)));
+        let (settings, names) = (Arc::new(ArcSwap::from_pointee(settings)), Arc::new(Names::new(System)));
         Ok(Self { listener, address, settings, tls: tls.map(Arc::new), names })
     }
 
@@ -83,7 +83,13 @@ impl SmtpReceiver {
         self.address
     }
 
-    /// What STARTTLS shows, to be reloaded when its files change.
+    /// The settings, which may be replaced at any time: connections that come after that have them. Address, number of
+    /// connections and whether there is TLS stay as they are; new host names are known at the next look-up.
+    pub fn settings(&self) -> Arc<ArcSwap<ReceiverSettings>> {
+        Arc::clone(&self.settings)
+    }
+
+    /// What TLS shows, to be renewed when its files change.
     pub fn tls(&self) -> Option<Arc<ServerTls>> {
         self.tls.clone()
     }
@@ -93,9 +99,12 @@ impl SmtpReceiver {
     pub async fn serve(self, engine: Engine, routes: Arc<ArcSwap<Routes>>, drain: Drain) {
         tracing::info!(address = %self.address, "SMTP receiver listens");
         let Self { settings, tls, names, .. } = self;
-        let neighbours = Neighbours::new(settings.max_connections_per_peer, settings.max_connections);
-        let rate = RateLimit::per_second(settings.mails_per_second);
-        let admission = Admission::new(usize::MAX, settings.mail_memory.as_usize());
+        let (neighbours, rate, admission) = {
+            let settings = settings.load();
+            let neighbours = Neighbours::new(settings.max_connections_per_peer, settings.max_connections);
+            let admission = Admission::new(usize::MAX, settings.mail_memory.as_usize());
+            (neighbours, RateLimit::per_second(settings.mails_per_second), admission)
+        };
         let shared = Shared { engine, routes, settings, tls, names, drain, neighbours, rate, admission };
         let shared = Arc::new(shared);
         // Peers that come meanwhile wait: nobody is turned away for our not knowing them yet.
@@ -103,9 +112,12 @@ impl SmtpReceiver {
             () = shared.drain.draining() => {}
             () = shared.look_up() => {}
         }
-        // Who expects TLS would not understand.
-        let refusal = if shared.settings.implicit_tls { &[] } else { TOO_MANY_CONNECTIONS };
-        let crowd = Crowd { most: shared.settings.max_connections, refusal };
+        let crowd = {
+            let settings = shared.settings.load();
+            // Who expects TLS would not understand.
+            let refusal = if settings.implicit_tls { &[] } else { TOO_MANY_CONNECTIONS };
+            Crowd { most: settings.max_connections, refusal }
+        };
         let (watched, beside) = (shared.drain.clone(), Arc::clone(&shared));
         let accepting = accept_tcp(self.listener, crowd, watched, move |stream, address, permit| {
             let shared = Arc::clone(&shared);
@@ -114,8 +126,11 @@ impl SmtpReceiver {
                     permit.refuse();
                     return shared.turn_away(stream).await;
                 };
-                let Some(stream) = shared.secured(stream, address).await else { return permit.refuse() };
-                Connection::new(&shared, address, &permit).run(Peer::new(stream), permit).await;
+                let settings = shared.settings.load_full();
+                let Some(stream) = shared.secured(&settings, stream, address).await else {
+                    return permit.refuse();
+                };
+                Connection::new(&shared, settings, address, &permit).run(Peer::new(stream), permit).await;
             }
         });
         tokio::join!(accepting, beside.keep_looking_up());
@@ -140,7 +155,7 @@ pub async fn serve_smtp(
 struct Shared {
     engine: Engine,
     routes: Arc<ArcSwap<Routes>>,
-    settings: Arc<ReceiverSettings>,
+    settings: Arc<ArcSwap<ReceiverSettings>>,
     tls: Option<Arc<ServerTls>>,
     names: Arc<Names>,
     drain: Drain,
@@ -154,6 +169,8 @@ struct Shared {
 /// One connection from a peer.
 struct Connection<'a> {
     shared: &'a Shared,
+    /// As they were when it came.
+    settings: Arc<ReceiverSettings>,
     address: SocketAddr,
     session: ServerSession,
     /// Host names that have the peer's address.
@@ -169,14 +186,19 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(shared: &'a Shared, address: SocketAddr, permit: &Permit) -> Self {
+    fn new(
+        shared: &'a Shared,
+        settings: Arc<ReceiverSettings>,
+        address: SocketAddr,
+        permit: &Permit,
+    ) -> Self {
         let from = address.ip().to_canonical();
         let names = shared.names.of(from);
-        let allowed = shared.settings.allow.iter().any(|allowed| match allowed {
+        let allowed = settings.allow.iter().any(|allowed| match allowed {
             Allowed::Network(network) => network.contains(&from),
             Allowed::Host(host) => names.contains(host),
         });
-        let options = shared.options();
+        let options = shared.options(&settings);
         let session = if allowed {
             ServerSession::new(options)
         } else {
@@ -186,12 +208,24 @@ impl<'a> Connection<'a> {
         };
         let (host, mail_from, accepted) = (String::new(), String::new(), Vec::new());
         let (talk, farewell_said, reading) = (Talk::new(&shared.engine), false, None);
-        Self { shared, address, session, names, host, mail_from, accepted, farewell_said, reading, talk }
+        Self {
+            shared,
+            settings,
+            address,
+            session,
+            names,
+            host,
+            mail_from,
+            accepted,
+            farewell_said,
+            reading,
+            talk,
+        }
     }
 
     /// Does what the session wants until it closes. `_permit` is held as long.
     async fn run(mut self, mut peer: Peer, _permit: Permit) {
-        let data = self.shared.settings.data_timeout.0;
+        let data = self.settings.data_timeout.0;
         if self.talk.is_on() {
             self.talk.happened(format!("connection from {}", self.address));
             self.tell_carrier();
@@ -265,7 +299,7 @@ impl<'a> Connection<'a> {
 
     /// Waits for input; false where the peer is gone.
     async fn read(&mut self, peer: &mut Peer, stage: Stage) -> bool {
-        let settings = &self.shared.settings;
+        let settings = &self.settings;
         let limit = if stage == Stage::Body { settings.data_timeout.0 } else { settings.command_timeout.0 };
         let input = if self.farewell_said {
             peer.read(limit).await
@@ -296,7 +330,7 @@ impl<'a> Connection<'a> {
 
     async fn start_tls(&mut self, peer: Peer) -> Option<Peer> {
         let tls = self.shared.tls.as_ref()?;
-        let limit = self.shared.settings.tls_timeout.0;
+        let limit = self.settings.tls_timeout.0;
         match peer.into_stream().upgrade_server(tls, limit).await {
             Ok(stream) => {
                 self.session.tls_started().ok()?;
@@ -319,7 +353,7 @@ impl<'a> Connection<'a> {
                 self.tell_carrier();
                 self.session.accept()
             }
-            Event::Auth(credentials) if self.shared.knows(&credentials) => self.session.accept(),
+            Event::Auth(credentials) if knows(&self.settings, &credentials) => self.session.accept(),
             Event::Auth(credentials) => {
                 tracing::warn!(peer = %self.address, user = credentials.user, "wrong user name or password");
                 self.session.reject(Reply::wrong_credentials())
@@ -397,8 +431,8 @@ impl<'a> Connection<'a> {
 impl Shared {
     /// Looks up the names of peers again and again until the drain begins.
     async fn keep_looking_up(&self) {
-        let pause = self.settings.resolve_interval.0;
         loop {
+            let pause = self.settings.load().resolve_interval.0;
             tokio::select! {
                 () = self.drain.draining() => return,
                 () = tokio::time::sleep(pause) => {}
@@ -412,7 +446,8 @@ impl Shared {
 
     /// Looks up all host names of the settings.
     async fn look_up(&self) {
-        let allowed = self.settings.allow.iter().filter_map(|allowed| match allowed {
+        let settings = self.settings.load_full();
+        let allowed = settings.allow.iter().filter_map(|allowed| match allowed {
             Allowed::Host(host) => Some(host.clone()),
             Allowed::Network(_) => None,
         });
@@ -421,10 +456,15 @@ impl Shared {
     }
 
     /// The connection, encrypted where that is to be so from the first octet.
-    async fn secured(&self, stream: TcpStream, address: SocketAddr) -> Option<MaybeTls> {
+    async fn secured(
+        &self,
+        settings: &ReceiverSettings,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Option<MaybeTls> {
         let stream = MaybeTls::Plain(stream);
-        let Some(tls) = self.tls.as_ref().filter(|_| self.settings.implicit_tls) else { return Some(stream) };
-        let secured = stream.upgrade_server(tls, self.settings.tls_timeout.0).await;
+        let Some(tls) = self.tls.as_ref().filter(|_| settings.implicit_tls) else { return Some(stream) };
+        let secured = stream.upgrade_server(tls, settings.tls_timeout.0).await;
         secured.inspect_err(|error| tracing::info!(peer = %address, %error, "no encryption with a peer")).ok()
     }
 
@@ -439,7 +479,7 @@ impl Shared {
 
     /// A word to a peer that has connections enough, where it would be understood.
     async fn turn_away(&self, stream: TcpStream) {
-        if self.settings.implicit_tls {
+        if self.settings.load().implicit_tls {
             return;
         }
         let mut reply = Vec::new();
@@ -450,8 +490,7 @@ impl Shared {
         }
     }
 
-    fn options(&self) -> ServerOptions {
-        let settings = &self.settings;
+    fn options(&self, settings: &ReceiverSettings) -> ServerOptions {
         ServerOptions {
             hostname: settings.hostname.clone(),
             max_size: settings.max_size.as_usize(),
@@ -466,14 +505,14 @@ impl Shared {
             ..ServerOptions::default()
         }
     }
+}
 
-    fn knows(&self, given: &Credentials) -> bool {
-        let password = self.settings.users.get(&given.user).map(|p| p.expose_secret().as_bytes());
-        password.is_some_and(|password| {
-            let given = given.password.as_bytes();
-            aws_lc_rs::constant_time::verify_slices_are_equal(password, given).is_ok()
-        })
-    }
+fn knows(settings: &ReceiverSettings, given: &Credentials) -> bool {
+    let password = settings.users.get(&given.user).map(|p| p.expose_secret().as_bytes());
+    password.is_some_and(|password| {
+        let given = given.password.as_bytes();
+        aws_lc_rs::constant_time::verify_slices_are_equal(password, given).is_ok()
+    })
 }
 
 /// Time for the word to a peer that is turned away.

@@ -41,6 +41,6 @@ pub use neighbours::{Neighbours, Place, peer_of};
 pub use rate::RateLimit;
 pub use serve::{HttpLimits, Peer, serve_http};
 pub use tls::{
-    Alpn, ClientCertificate, ClientTls, ClientTlsSettings, HandshakeError, ServerTls, ServerTlsSettings,
-    TlsError,
+    Alpn, ClientCertificate, ClientTls, ClientTlsSettings, FreshTls, HandshakeError, ServerTls,
+    ServerTlsSettings, TlsError,
 };

@@ -4,7 +4,7 @@
 //! process. TLS 1.2 is the oldest version spoken. There is no way to switch verification off; a peer whose
 //! certificate carries another name is met with `server_name`, one with a private authority with `ca_file`.
 //! The module reads files when asked to and must not watch them: whoever handles the reload signal calls
-//! [`ServerTls::reload`].
+//! [`ServerTls::read_anew`], and [`ServerTls::renew`] once all else is known to be good.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -90,13 +90,16 @@ impl Alpn {
     }
 }
 
-/// A listener's side of TLS. Share it in an `Arc`; handshakes begun after a reload use the new files.
+/// A listener's side of TLS. Share it in an `Arc`; handshakes begun after a renewal use the new files.
 #[derive(Debug)]
 pub struct ServerTls {
-    settings: ServerTlsSettings,
     alpn: Alpn,
     config: ArcSwap<ServerConfig>,
 }
+
+/// Files for a listener that were read and go together, for [`ServerTls::renew`].
+#[derive(Debug)]
+pub struct FreshTls(Arc<ServerConfig>);
 
 impl ServerTls {
     /// Reads the files named in the settings.
@@ -105,17 +108,21 @@ impl ServerTls {
     /// [`TlsError`], naming the file.
     pub fn load(settings: &ServerTlsSettings, alpn: Alpn) -> Result<Self, TlsError> {
         let config = server_config(settings, alpn)?;
-        Ok(Self { settings: settings.clone(), alpn, config: ArcSwap::from_pointee(config) })
+        Ok(Self { alpn, config: ArcSwap::from_pointee(config) })
     }
 
-    /// Reads the same files again: certificate, key and client authorities. Established connections keep what they
-    /// have; tickets for session resumption are forgotten, so that nobody resumes under an authority that is gone.
+    /// Reads certificate, key and client authorities again, perhaps from other files; nothing changes by that.
     ///
     /// # Errors
-    /// [`TlsError`]; the listener then goes on with what it had.
-    pub fn reload(&self) -> Result<(), TlsError> {
-        self.config.store(Arc::new(server_config(&self.settings, self.alpn)?));
-        Ok(())
+    /// [`TlsError`], naming the file.
+    pub fn read_anew(&self, settings: &ServerTlsSettings) -> Result<FreshTls, TlsError> {
+        server_config(settings, self.alpn).map(|config| FreshTls(Arc::new(config)))
+    }
+
+    /// Shows these from now on. Established connections keep what they have; tickets for session resumption are
+    /// forgotten, so that nobody resumes under an authority that is gone.
+    pub fn renew(&self, fresh: FreshTls) {
+        self.config.store(fresh.0);
     }
 
     /// The server's handshake on a connected stream.
@@ -538,17 +545,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reload_shows_the_new_certificate_and_a_broken_one_changes_nothing() {
+    async fn a_renewal_shows_the_new_certificate_and_a_broken_one_changes_nothing() {
         let authority = authority();
-        let (server, client) = (server(&authority.server()), client(&authority.client(None)));
+        let settings = authority.server();
+        let (server, client) = (server(&settings), client(&authority.client(None)));
         let shown = async || meet(&server, &client, "localhost").await.1.unwrap().peer_certificate().unwrap();
         let before = shown().await;
         let after = authority.sign("server", &["localhost"]);
-        assert_eq!(shown().await, before, "changed before the reload");
-        server.reload().unwrap();
+        let fresh = server.read_anew(&settings).unwrap();
+        assert_eq!(shown().await, before, "changed before the renewal");
+        server.renew(fresh);
         assert_eq!(shown().await, after);
         std::fs::write(authority.path("server.pem"), "").unwrap();
-        assert!(matches!(server.reload(), Err(TlsError::NoCertificate { .. })));
+        assert!(matches!(server.read_anew(&settings), Err(TlsError::NoCertificate { .. })));
         assert_eq!(shown().await, after);
     }
 
