@@ -352,7 +352,8 @@ impl Engine {
     }
 
     pub(crate) fn pick_group(&self, wanted: Option<&GroupName>) -> Result<Arc<Group>, Refusal> {
-        let name = wanted.or(self.settings.default_group.as_ref()).ok_or(Refusal::NoGroup)?;
+        let default = self.default_group();
+        let name = wanted.or(default.as_deref()).ok_or(Refusal::NoGroup)?;
         let group = self.groups.find(name).ok_or_else(|| Refusal::UnknownGroup(name.clone()))?;
         if group.waiting.load(Ordering::Relaxed) >= self.settings.max_waiting {
             return Err(Refusal::Overloaded { retry_after: Duration::from_secs(5) });

@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use mmsgw_domain::{Clock, GroupName, RetryPolicy, Timestamp};
 use mmsgw_store::{BlobStore, Registry, Store};
 use parking_lot::Mutex;
@@ -61,7 +62,7 @@ pub struct EngineSettings {
     pub max_parts: usize,
     /// Most octets in one part.
     pub max_part_octets: usize,
-    /// The group that carries a message that names none.
+    /// The group that carries a message that names none, until [`Engine::set_default_group`] says another.
     pub default_group: Option<GroupName>,
     /// A lease lasts that long unless extended, so a job whose worker died comes back after it.
     pub lease: Duration,
@@ -144,6 +145,7 @@ pub struct Core {
     pub(crate) notifier: Arc<dyn Notifier>,
     pub(crate) settings: EngineSettings,
     pub(crate) groups: Groups,
+    pub(crate) default_group: ArcSwapOption<GroupName>,
     pub(crate) cache: ContentCache,
     pub(crate) adapter: Adapter,
     pub(crate) turns: Turns,
@@ -189,6 +191,7 @@ impl Engine {
             fetcher,
             notifier,
             cache: ContentCache::new(settings.cache_octets),
+            default_group: ArcSwapOption::from_pointee(settings.default_group.clone()),
             settings,
             adapter,
             groups: Groups::default(),

@@ -23,12 +23,12 @@ pub struct Group {
     pub settings: GroupSettings,
     pub(crate) pacer: Pacer,
     pub(crate) breaker: Breaker,
-    pub(crate) counts: Counters,
-    pub(crate) measures: GroupMeasures,
+    pub(crate) counts: Arc<Counters>,
+    pub(crate) measures: Arc<GroupMeasures>,
     /// Jobs that wait in the TX queue, as counted last.
-    pub(crate) waiting: AtomicU64,
+    pub(crate) waiting: Arc<AtomicU64>,
     /// The same in the RX queue, with those that this process took since.
-    pub(crate) unread: AtomicU64,
+    pub(crate) unread: Arc<AtomicU64>,
     pub(crate) scales: OnceLock<Box<dyn Scales>>,
     /// The instances of this process; one that is gone counts no more.
     gateways: Mutex<Vec<Weak<dyn Gateway>>>,
@@ -50,14 +50,15 @@ pub(crate) fn count(counter: &AtomicU64) {
 }
 
 impl Group {
-    fn new(settings: GroupSettings) -> Self {
+    /// A group that goes on counting where `before` is, which it takes the place of.
+    fn new(settings: GroupSettings, before: Option<&Self>) -> Self {
         Self {
             pacer: Pacer::new(settings.name.clone(), settings.tps_limit),
             breaker: Breaker::default(),
-            counts: Counters::default(),
-            measures: GroupMeasures::default(),
-            waiting: AtomicU64::new(0),
-            unread: AtomicU64::new(0),
+            counts: before.map(|group| Arc::clone(&group.counts)).unwrap_or_default(),
+            measures: before.map(|group| Arc::clone(&group.measures)).unwrap_or_default(),
+            waiting: before.map(|group| Arc::clone(&group.waiting)).unwrap_or_default(),
+            unread: before.map(|group| Arc::clone(&group.unread)).unwrap_or_default(),
             scales: OnceLock::new(),
             gateways: Mutex::default(),
             settings,
@@ -124,14 +125,39 @@ impl Groups {
             new
         });
     }
+
+    fn remove(&self, name: &GroupName) {
+        self.0.rcu(|old| {
+            let mut new = HashMap::clone(old);
+            new.remove(name);
+            new
+        });
+    }
 }
 
 impl Engine {
-    /// Makes a group known: messages may name it, reports may come in for it.
+    /// Makes a group known: messages may name it, reports may come in for it. One that is known already has these
+    /// settings from then on and goes on counting; workers that run for it keep those they began with.
     pub fn know_group(&self, settings: GroupSettings) -> Arc<Group> {
-        let group = Arc::new(Group::new(settings));
+        let before = self.group(&settings.name);
+        let group = Arc::new(Group::new(settings, before.as_deref()));
         self.groups.insert(&group);
         group
+    }
+
+    /// Forgets a group: no message may name it any more, and nothing comes in for it. Its queues stay as they are.
+    pub fn forget_group(&self, name: &GroupName) {
+        self.groups.remove(name);
+    }
+
+    /// The group that carries a message that names none.
+    pub fn default_group(&self) -> Option<Arc<GroupName>> {
+        self.default_group.load_full()
+    }
+
+    /// Has such messages carried by another group, or refused.
+    pub fn set_default_group(&self, name: Option<GroupName>) {
+        self.default_group.store(name.map(Arc::new));
     }
 
     /// The groups known, by name.

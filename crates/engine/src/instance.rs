@@ -105,6 +105,10 @@ impl Instance {
         self.in_hand.fetch_sub(1, Ordering::Relaxed);
     }
 
+    fn has_work(&self) -> bool {
+        self.in_hand.load(Ordering::Relaxed) > 0
+    }
+
     /// Notes what went wrong, for people.
     pub(crate) fn trouble(&self, what: &str) {
         *self.last_error.lock() = Some(what.to_owned());
@@ -188,7 +192,7 @@ impl Engine {
         instance
     }
 
-    /// Says at intervals what there is to say of an instance, until `stop`; then once more.
+    /// Says at intervals what there is to say of an instance, until `stop` and until it has nothing in hand any more.
     pub(crate) async fn announce(self, instance: Arc<Instance>, stop: CancellationToken) {
         let ttl = self.settings.instance_ttl;
         let mut health = instance.health.subscribe();
@@ -200,7 +204,17 @@ impl Engine {
             }
         }
         instance.drain();
-        self.say(&instance, ttl).await;
+        // Who is not heard of counts as dead, and what it has in hand would be given to others.
+        loop {
+            self.say(&instance, ttl).await;
+            let said = Instant::now();
+            while instance.has_work() && said.elapsed() < ttl / 3 {
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+            if !instance.has_work() {
+                return;
+            }
+        }
     }
 
     async fn say(&self, instance: &Instance, ttl: Duration) {
@@ -253,19 +267,31 @@ impl Engine {
         Ok(())
     }
 
+    /// Gives back what an instance of this process still holds, and forgets it. It may not work any more.
+    pub async fn dismiss(&self, id: &InstanceId) -> Result<(), StoreError> {
+        self.instances.lock().retain(|instance| instance.id() != id);
+        self.take_leave(id).await
+    }
+
     /// Gives back what this process still holds, and forgets its instances. Nothing may work any more.
     pub async fn leave(&self) -> Result<(), StoreError> {
         let instances: Vec<_> = self.instances.lock().drain(..).collect();
         for instance in instances {
-            let jobs = self.store.disown(instance.id()).await?;
-            if jobs > 0 {
-                tracing::warn!(instance = %instance.id(), jobs, "unfinished jobs are handed back");
-            }
-            self.registry.withdraw(instance.id()).await?;
+            self.take_leave(instance.id()).await?;
         }
         Ok(())
+    }
+
+    async fn take_leave(&self, id: &InstanceId) -> Result<(), StoreError> {
+        let jobs = self.store.disown(id).await?;
+        if jobs > 0 {
+            tracing::warn!(instance = %id, jobs, "unfinished jobs are handed back");
+        }
+        self.registry.withdraw(id).await
     }
 }
 
 /// A carrier is not asked more often than that.
 const SHORTEST_BEAT: Duration = Duration::from_millis(100);
+/// How often an instance that ends looks whether it has.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);

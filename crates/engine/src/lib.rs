@@ -34,6 +34,7 @@ mod idempotency;
 mod inbound;
 mod instance;
 mod intake;
+mod keys;
 mod measure;
 mod moving;
 mod news;

@@ -29,11 +29,13 @@ pub enum RecordKind {
     RefusedLine,
     /// What is known of an application's endpoint for callbacks.
     Endpoint,
+    /// An API key that administration made.
+    Key,
 }
 
 impl RecordKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Idempotency, Self::Bulk, Self::RefusedLine, Self::Endpoint];
+    pub const ALL: [Self; 5] = [Self::Idempotency, Self::Bulk, Self::RefusedLine, Self::Endpoint, Self::Key];
 
     /// The name in stores.
     pub fn name(self) -> &'static str {
@@ -42,6 +44,7 @@ impl RecordKind {
             Self::Bulk => "bulk",
             Self::RefusedLine => "line",
             Self::Endpoint => "endpoint",
+            Self::Key => "key",
         }
     }
 }

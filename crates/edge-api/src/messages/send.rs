@@ -127,10 +127,12 @@ async fn rehearse(
 pub(crate) fn submission(
     api: &Api,
     caller: &Caller,
-    request: SendRequest,
+    mut request: SendRequest,
     place: &str,
 ) -> Result<Submission, Refused> {
-    if let Some(group) = request.gateway.as_ref().or(api.engine.settings().default_group.as_ref()) {
+    // Written down, so that the group that is used is the one that was looked at.
+    request.gateway = request.gateway.or_else(|| api.engine.default_group().as_deref().cloned());
+    if let Some(group) = &request.gateway {
         caller.may_use_group(group, &format!("{place}/gateway"))?;
     }
     if let Some(origin) = &request.origin {
