@@ -104,6 +104,16 @@ async fn the_gateway_serves_sockets_of_systemd_and_reports_its_life() {
     assert!(one.is_ok(), "no sign of life in time");
 
     let pid = service.child.id().unwrap().to_string();
+    // Not to be read anew, and yet the manager learns that it is over.
+    std::fs::write(files.main(), "no settings").unwrap();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().await.unwrap().success());
+    let mut told = String::new();
+    while !told.ends_with("READY=1\nSTATUS=at work\n") {
+        let report = service.report().await;
+        told += if report.trim() == "WATCHDOG=1" { "" } else { &report };
+    }
+    assert!(told.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{told}");
+
     assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
     let last = loop {
         let report = service.report().await;

@@ -190,6 +190,12 @@ impl Gateway {
         self.is_killed = true;
     }
 
+    /// Sends it SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let sent = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Stops it by SIGTERM; whether it ended with success.
     pub(crate) fn stop(&mut self) -> bool {
         if let Some(status) = self.child.try_wait().unwrap() {

@@ -46,6 +46,8 @@ pub enum ProblemCode {
     UnsupportedMediaType,
     /// Fields do not hold what they must; the list of errors says which.
     InvalidRequest,
+    /// The configuration that was to be taken over has faults.
+    InvalidConfiguration,
     /// Too much waits already.
     Overloaded,
     /// The key is used more often than it may be.
@@ -62,7 +64,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// Every code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::MalformedJson,
         Self::BadRequest,
         Self::Unauthorized,
@@ -82,6 +84,7 @@ impl ProblemCode {
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
+        Self::InvalidConfiguration,
         Self::Overloaded,
         Self::RateLimited,
         Self::Busy,
@@ -135,6 +138,9 @@ impl ProblemCode {
                 "Send JSON with `Content-Type: application/json`; a batch also as application/x-ndjson."
             }
             Self::InvalidRequest => "Correct the fields that errors names.",
+            Self::InvalidConfiguration => {
+                "Correct the files at the places that detail names, and reload again."
+            }
             Self::Overloaded => "Send the request again after the time in the Retry-After header.",
             Self::RateLimited => {
                 "Send it again after the time in the Retry-After header; send many messages as a batch."
@@ -175,6 +181,9 @@ impl ProblemCode {
                 ("unsupported_media_type", 415, "The body is of a type that is not taken")
             }
             Self::InvalidRequest => ("invalid_request", 422, "Some fields do not hold what they must"),
+            Self::InvalidConfiguration => {
+                ("invalid_configuration", 422, "The configuration has faults; nothing was changed")
+            }
             Self::Overloaded => ("overloaded", 429, "Too many messages wait already"),
             Self::RateLimited => ("rate_limited", 429, "Too many requests in too short a time"),
             Self::Busy => ("busy", 503, "Too many requests are in hand"),

@@ -3,13 +3,14 @@
 //! Every listener that asks for keys asks for the same ones, in the same way: `Authorization: Bearer`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::{digest, rand};
 use encodify::base64::URL_SAFE_NO_PAD;
-use mmsgw_domain::{Address, Digest, GroupName};
+use mmsgw_domain::{Address, Digest, GroupName, Timestamp};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Problem, ProblemCode};
 
@@ -36,7 +37,7 @@ impl ApiKey {
 }
 
 /// A key, `[[api.key]]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySettings {
     /// Name, for the log.
@@ -54,7 +55,7 @@ pub struct KeySettings {
 }
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Make and change templates and parts, send messages, order reports on inbound ones.
@@ -65,31 +66,64 @@ pub enum Scope {
     Admin,
 }
 
-/// All keys; without any, everybody may do everything, and listeners are on loopback.
+/// All keys at one moment; without any, everybody may do everything, and listeners are on loopback.
 #[derive(Debug, Clone, Default)]
-pub struct Keys(Vec<Arc<KeySettings>>);
+pub struct Keys(Vec<Held>);
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) settings: Arc<KeySettings>,
+    /// Not good any more from then on.
+    pub(crate) expires: Option<Timestamp>,
+    /// When it was shown last, in milliseconds since 1970; 0 for never.
+    pub(crate) used: Arc<AtomicI64>,
+}
+
+impl Held {
+    pub(crate) fn new(settings: KeySettings, expires: Option<Timestamp>) -> Self {
+        Self { settings: Arc::new(settings), expires, used: Arc::default() }
+    }
+
+    fn is_good(&self, now: Timestamp) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
 
 impl Keys {
     /// The keys of the settings.
     pub fn new(keys: &[KeySettings]) -> Self {
-        Self(keys.iter().cloned().map(Arc::new).collect())
+        Self(keys.iter().map(|key| Held::new(key.clone(), None)).collect())
     }
 
-    /// True where nobody needs a key.
+    pub(crate) fn of(held: Vec<Held>) -> Self {
+        Self(held)
+    }
+
+    pub(crate) fn held(&self) -> &[Held] {
+        &self.0
+    }
+
+    /// True where nobody needs a key. One whose time is over still counts: that it ran out opens no door.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The key with this hash.
-    pub fn with_hash(&self, hash: &Digest) -> Option<Arc<KeySettings>> {
-        self.0.iter().find(|key| key.hash == *hash).map(Arc::clone)
+    /// The key with this hash, where it is good.
+    pub fn with_hash(&self, hash: &Digest, now: Timestamp) -> Option<Arc<KeySettings>> {
+        let found = self.0.iter().find(|key| key.settings.hash == *hash && key.is_good(now));
+        found.map(|key| Arc::clone(&key.settings))
     }
 
     /// The key that a request shows in its `Authorization` header; none where nobody needs one.
     ///
     /// # Errors
-    /// [`ProblemCode::Unauthorized`]: no key, or one that is not known.
-    pub fn shown(&self, authorization: Option<&str>) -> Result<Option<Arc<KeySettings>>, Problem> {
+    /// [`ProblemCode::Unauthorized`]: no key, or one that is not known or not good any more.
+    pub fn shown(
+        &self,
+        authorization: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<Arc<KeySettings>>, Problem> {
         if self.is_empty() {
             return Ok(None);
         }
@@ -99,10 +133,15 @@ impl Keys {
         let digest = hash(secret);
         // All keys are looked at, each in constant time, so that the time tells nothing.
         let same =
-            |key: &&Arc<KeySettings>| verify_slices_are_equal(key.hash.as_bytes(), digest.as_bytes()).is_ok();
+            |key: &&Held| verify_slices_are_equal(key.settings.hash.as_bytes(), digest.as_bytes()).is_ok();
         let found = self.0.iter().fold(None, |found, key| if same(&key) { Some(key) } else { found });
-        let unknown = || Problem::new(ProblemCode::Unauthorized, "the API key is not known");
-        found.map(|key| Some(Arc::clone(key))).ok_or_else(unknown)
+        let refused = |why| Problem::new(ProblemCode::Unauthorized, why);
+        let key = found.ok_or_else(|| refused("the API key is not known"))?;
+        if !key.is_good(now) {
+            return Err(refused("the API key is not good any more: its time is over"));
+        }
+        key.used.store(now.as_millis(), Ordering::Relaxed);
+        Ok(Some(Arc::clone(&key.settings)))
     }
 }
 
@@ -169,23 +208,24 @@ mod tests {
             settings("reader", &reading, vec![Scope::Read]),
             settings("manager", &managing, vec![Scope::Admin]),
         ]);
-        let shown = |text: &str| keys.shown(Some(text)).map(|key| key.unwrap().name.clone());
+        let now = Timestamp::from_millis(1);
+        let shown = |text: &str| keys.shown(Some(text), now).map(|key| key.unwrap().name.clone());
         let header = |scheme: &str, key: &ApiKey| format!("{scheme} {}", key.secret.expose_secret());
         assert_eq!(shown(&header("Bearer", &reading)).as_deref(), Ok("reader"));
         assert_eq!(shown(&header("bearer ", &managing)).as_deref(), Ok("manager"));
         for bad in ["", "Bearer", "Bearer x", &header("Basic", &managing)] {
             assert_eq!(shown(bad).unwrap_err().code, ProblemCode::Unauthorized, "{bad}");
         }
-        assert_eq!(keys.shown(None).unwrap_err().code, ProblemCode::Unauthorized);
-        assert_eq!(keys.with_hash(&managing.hash).unwrap().name, "manager");
-        assert!(keys.with_hash(&ApiKey::generate().hash).is_none());
-        let held = |key: &ApiKey| keys.shown(Some(&header("Bearer", key))).unwrap().unwrap();
+        assert_eq!(keys.shown(None, now).unwrap_err().code, ProblemCode::Unauthorized);
+        assert_eq!(keys.with_hash(&managing.hash, now).unwrap().name, "manager");
+        assert!(keys.with_hash(&ApiKey::generate().hash, now).is_none());
+        let held = |key: &ApiKey| keys.shown(Some(&header("Bearer", key)), now).unwrap().unwrap();
         assert!(held(&reading).needs(Scope::Read).is_ok() && held(&managing).needs(Scope::Send).is_ok());
         let refused = held(&reading).needs(Scope::Admin).unwrap_err();
         assert_eq!(
             (refused.code, refused.detail.as_str()),
             (ProblemCode::Forbidden, "the key `reader` lacks the scope admin")
         );
-        assert!(Keys::default().shown(None).unwrap().is_none());
+        assert!(Keys::default().shown(None, now).unwrap().is_none());
     }
 }

@@ -18,6 +18,7 @@ mod describe;
 mod forms;
 mod json;
 mod key;
+mod key_ring;
 mod limits;
 mod media_type;
 mod problem;
@@ -33,6 +34,7 @@ pub use forms::{
     SendForm, StatusForm, TemplateChangeForm, TemplateForm, TemplateValuesForm, UrlsForm, VariableForm,
 };
 pub use key::{ApiKey, KeySettings, Keys, Scope};
+pub use key_ring::{KeyRing, KnownKey, StoredKey};
 pub use limits::{Limits, Rules};
 pub use media_type::{ContentTypes, type_by_name};
 pub use problem::{Fault, Problem, ProblemView};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mmsgw_contract::{Keys, Links, Rules};
+use mmsgw_contract::{KeyRing, Links, Rules};
 use mmsgw_domain::{Clock, Timestamp};
 use mmsgw_engine::Engine;
 use mmsgw_net::{Admission, RateLimit};
@@ -20,7 +20,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Rules,
     pub(crate) links: Links,
-    pub(crate) keys: Keys,
+    pub(crate) keys: KeyRing,
     /// What each key, or peer, may ask for.
     pub(crate) rate: Option<RateLimit<String>>,
     /// The public address, empty where there is none.
@@ -47,6 +47,7 @@ impl Api {
     pub(crate) fn new(
         engine: Engine,
         settings: &ApiSettings,
+        keys: KeyRing,
         links: Links,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, SettingsError> {
@@ -57,7 +58,7 @@ impl Api {
             clock,
             rules: settings.rules()?,
             links,
-            keys: Keys::new(&settings.keys),
+            keys,
             rate: RateLimit::per_second(settings.requests_per_second),
             base,
             admission: Admission::new(settings.max_requests, settings.body_memory.as_usize()),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
-use mmsgw_contract::{FaultCode, KeySettings, Keys, Problem, ProblemCode, Scope};
+use mmsgw_contract::{FaultCode, KeySettings, Problem, ProblemCode, Scope};
 use mmsgw_domain::{Address, Direction, GroupName, Message, Template, TraceParent};
 use mmsgw_engine::BulkStatus;
 use mmsgw_net::{Peer, peer_of};
@@ -30,11 +30,11 @@ pub(crate) struct Reader(pub(crate) Caller);
 /// A caller who may send.
 pub(crate) struct Sender(pub(crate) Caller);
 
-fn caller(keys: &Keys, parts: &Parts) -> Result<Caller, Problem> {
+fn caller(api: &Api, parts: &Parts) -> Result<Caller, Problem> {
     let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     // What cannot be read is as good as absent (W3C Trace Context, clause 3.2.2.5).
     let trace = parts.headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
-    keys.shown(authorization).map(|key| Caller { key, trace })
+    api.keys.current().shown(authorization, api.now()).map(|key| Caller { key, trace })
 }
 
 /// Refuses a caller that asks for more than it may in a second.
@@ -143,7 +143,7 @@ impl FromRequestParts<Api> for Reader {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        let caller = caller(&api.keys, parts)?;
+        let caller = caller(api, parts)?;
         caller.needs(Scope::Read)?;
         in_time(api, &caller, parts)?;
         Ok(Self(caller))
@@ -154,7 +154,7 @@ impl FromRequestParts<Api> for Sender {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Refused> {
-        let caller = caller(&api.keys, parts)?;
+        let caller = caller(api, parts)?;
         caller.needs(Scope::Send)?;
         in_time(api, &caller, parts)?;
         Ok(Self(caller))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use mmsgw_contract::{Links, Problem, ProblemCode};
+use mmsgw_contract::{KeyRing, Links, Problem, ProblemCode};
 use mmsgw_domain::{Clock, SystemClock};
 use mmsgw_engine::Engine;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -21,12 +21,18 @@ use crate::{batches, events, gateways, media, messages, openapi, parts, problems
 /// merged only where both write it alike.
 pub const INBOUND_PATH: &str = "/mmsgw/v1/mms/inbound/{id}";
 
-/// The API on the machine's clock; `links` lead applications to media.
+/// The API on the machine's clock; it asks for the keys of `keys`, whatever they are at the time, and `links` lead
+/// applications to media.
 ///
 /// # Errors
 /// [`SettingsError`] where the settings cannot work.
-pub fn router(engine: Engine, settings: &ApiSettings, links: Links) -> Result<Router, SettingsError> {
-    router_with_clock(engine, settings, links, Arc::new(SystemClock))
+pub fn router(
+    engine: Engine,
+    settings: &ApiSettings,
+    keys: KeyRing,
+    links: Links,
+) -> Result<Router, SettingsError> {
+    router_with_clock(engine, settings, keys, links, Arc::new(SystemClock))
 }
 
 /// The API on another clock, which should be the engine's.
@@ -36,10 +42,11 @@ pub fn router(engine: Engine, settings: &ApiSettings, links: Links) -> Result<Ro
 pub fn router_with_clock(
     engine: Engine,
     settings: &ApiSettings,
+    keys: KeyRing,
     links: Links,
     clock: Arc<dyn Clock>,
 ) -> Result<Router, SettingsError> {
-    let api = Api::new(engine, settings, links, clock)?;
+    let api = Api::new(engine, settings, keys, links, clock)?;
     let template = get(templates::read::read_template)
         .put(templates::change::change_template)
         .delete(templates::delete::delete_template);

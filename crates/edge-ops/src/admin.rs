@@ -16,7 +16,7 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use mmsgw_contract::{KeySettings, Problem, ProblemCode, Scope};
 use mmsgw_domain::GroupName;
 use mmsgw_engine::Refusal;
@@ -32,6 +32,7 @@ mod events;
 mod gateways;
 mod instances;
 mod job;
+mod keys;
 mod log;
 mod messages;
 mod openapi;
@@ -39,6 +40,7 @@ mod order;
 mod parts;
 mod queued;
 mod queues;
+mod reload;
 mod session;
 mod test_message;
 mod trace;
@@ -50,6 +52,7 @@ pub(crate) fn router() -> Router<Ops> {
         .route("/admin/v1/gateways/{group}", get(gateways::show))
         .route("/admin/v1/gateways/{group}/pause", post(gateways::pause))
         .route("/admin/v1/gateways/{group}/resume", post(gateways::resume))
+        .route("/admin/v1/gateways/{group}/drain", post(gateways::drain))
         .route("/admin/v1/instances", get(instances::list))
         .route("/admin/v1/queues", get(queues::list))
         .route("/admin/v1/queues/{group}/{kind}/jobs", get(queued::list))
@@ -81,6 +84,9 @@ pub(crate) fn router() -> Router<Ops> {
         .route("/admin/v1/trace/{id}", get(trace::read).delete(trace::end))
         .route("/admin/v1/session", get(session::show).post(session::open).delete(session::close))
         .route("/admin/v1/log", get(log::show).put(log::set))
+        .route("/admin/v1/reload", post(reload::run))
+        .route("/admin/v1/keys", get(keys::list).post(keys::add))
+        .route("/admin/v1/keys/{name}", delete(keys::revoke))
         .route("/admin/{*rest}", get(no_such_path))
 }
 
@@ -123,22 +129,23 @@ impl FromRequestParts<Ops> for Administrator {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, ops: &Ops) -> Result<Self, Refused> {
-        if ops.keys.is_empty() && !ops.on_loopback {
+        let keys = ops.keys.current();
+        if keys.is_empty() && !ops.on_loopback {
             let detail = "without any [[api.key]] administration is served on loopback only, and ops.listen is not there";
             return Err(Problem::new(ProblemCode::Forbidden, detail).into());
         }
-        if ops.keys.is_empty() && !is_from_here(parts) {
+        if keys.is_empty() && !is_from_here(parts) {
             let detail = "without any [[api.key]] administration is for this host: the request names another, or a page of another site made it";
             return Err(Problem::new(ProblemCode::Forbidden, detail).into());
         }
         let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = cookie_in(&parts.headers).filter(|_| authorization.is_none() && !ops.keys.is_empty());
+        let token = cookie_in(&parts.headers).filter(|_| authorization.is_none() && !keys.is_empty());
         let (key, csrf) = match token {
             Some(token) => {
                 let (key, csrf) = of_session(parts, ops, token)?;
                 (Some(key), Some(csrf))
             }
-            None => (ops.keys.shown(authorization)?, None),
+            None => (keys.shown(authorization, ops.clock.now())?, None),
         };
         key.as_ref().map_or(Ok(()), |key| may_administrate(key))?;
         Ok(Self { key, csrf })
@@ -148,8 +155,9 @@ impl FromRequestParts<Ops> for Administrator {
 /// The key that a session stands for, and the token of its changes, which a change has to show.
 fn of_session(parts: &Parts, ops: &Ops, token: &str) -> Result<(Arc<KeySettings>, String), Refused> {
     let over = || Problem::new(ProblemCode::Unauthorized, "the session is over");
-    let session = ops.sessions.shown(token, ops.clock.now()).ok_or_else(over)?;
-    let key = ops.keys.with_hash(&session.key).ok_or_else(over)?;
+    let now = ops.clock.now();
+    let session = ops.sessions.shown(token, now).ok_or_else(over)?;
+    let key = ops.keys.current().with_hash(&session.key, now).ok_or_else(over)?;
     let shown = parts.headers.get(CSRF_TOKEN).map(HeaderValue::as_bytes);
     if !parts.method.is_safe() && !shown.is_some_and(|shown| session.trusts(shown)) {
         let detail = "a change by a session has to show its X-CSRF-Token";

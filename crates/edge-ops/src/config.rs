@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use mmsgw_domain::Span;
+use mmsgw_net::ServerTlsSettings;
 use serde::Deserialize;
 
 /// The settings file that says the same as no settings at all, with every field explained.
@@ -21,6 +22,8 @@ pub struct OpsSettings {
     pub max_connections: usize,
     /// Whether `/` is the dashboard, a page for browsers. What it shows asks for the same keys as administration.
     pub dashboard: bool,
+    /// TLS on the listener; without it it speaks plain HTTP.
+    pub tls: Option<ServerTlsSettings>,
 }
 
 impl Default for OpsSettings {
@@ -30,6 +33,7 @@ impl Default for OpsSettings {
             store_timeout: Span::secs(3),
             max_connections: 64,
             dashboard: true,
+            tls: None,
         }
     }
 }
@@ -58,7 +62,9 @@ mod tests {
         let names: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
         assert!(names.len() >= 4, "{names:?}");
         for name in names {
-            let set = CONFIG_DEFAULT.lines().any(|line| line.starts_with(&format!("{name} = ")));
+            let set = CONFIG_DEFAULT
+                .lines()
+                .any(|line| line.starts_with(&format!("{name} = ")) || line == format!("# [ops.{name}]"));
             assert!(set, "{name} is not in the default file");
         }
     }

@@ -17,7 +17,7 @@ use crate::router::Ops;
 mod guard;
 mod sessions;
 
-pub(crate) use guard::{is_from_here, is_over_tls};
+pub(crate) use guard::{is_from_here, is_told_over_tls};
 pub(crate) use sessions::{COOKIE, Sessions, cookie_in};
 
 /// `/` and the files that it names.

@@ -13,12 +13,14 @@ mod admin;
 mod config;
 mod controls;
 mod dashboard;
+mod keys;
 mod lag;
 mod metrics;
 mod process;
 mod router;
 
 pub use config::{CONFIG_DEFAULT, OpsSettings};
-pub use controls::Controls;
+pub use controls::{ChangedGateway, Controls, Reloaded};
+pub use keys::{keep_fresh, read_keys};
 pub use metrics::NamedListener;
 pub use router::{OpsParts, router, serve};

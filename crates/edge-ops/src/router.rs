@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use mmsgw_contract::{Keys, Links};
+use mmsgw_contract::{KeyRing, Links};
 use mmsgw_domain::Clock;
 use mmsgw_engine::{Engine, QueueStatus};
-use mmsgw_net::{Drain, HttpLimits, Listener, serve_http};
+use mmsgw_net::{Drain, HttpLimits, Listener, ServerTls, serve_http};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -31,15 +32,15 @@ pub struct OpsParts {
     /// Tells the age of what waits.
     pub clock: Arc<dyn Clock>,
     /// What administration asks for.
-    pub keys: Keys,
-    /// Where media are found.
-    pub links: Links,
+    pub keys: KeyRing,
+    /// Where media are found; may be replaced at any time.
+    pub links: Arc<ArcSwap<Links>>,
     /// The process itself.
     pub controls: Arc<dyn Controls>,
     /// When it ends.
     pub drain: Drain,
-    /// The listeners of this process, for metrics.
-    pub listeners: Vec<NamedListener>,
+    /// The listeners of this process, for metrics; may be replaced at any time.
+    pub listeners: Arc<ArcSwap<Vec<NamedListener>>>,
 }
 
 /// The paths.
@@ -50,11 +51,21 @@ pub fn router(parts: OpsParts, settings: &OpsSettings) -> Router {
 fn routes(parts: OpsParts, lag: Lag, settings: &OpsSettings) -> Router {
     let OpsParts { engine, clock, keys, links, controls, drain, listeners } = parts;
     let on_loopback = settings.listen.ip().to_canonical().is_loopback();
-    let (keys, links, patience) = (Arc::new(keys), Arc::new(links), settings.store_timeout.0);
-    let listeners = listeners.into();
-    let sessions = Arc::default();
-    let ops =
-        Ops { engine, clock, patience, keys, sessions, links, controls, drain, on_loopback, lag, listeners };
+    let (sessions, patience, over_tls) = (Arc::default(), settings.store_timeout.0, settings.tls.is_some());
+    let ops = Ops {
+        engine,
+        clock,
+        patience,
+        keys,
+        sessions,
+        links,
+        controls,
+        drain,
+        on_loopback,
+        over_tls,
+        lag,
+        listeners,
+    };
     let pages = if settings.dashboard { dashboard::router() } else { Router::new() };
     admin::router()
         .merge(pages)
@@ -64,8 +75,14 @@ fn routes(parts: OpsParts, lag: Lag, settings: &OpsSettings) -> Router {
         .with_state(ops)
 }
 
-/// Serves [`router`] on a listener that was bound to `settings.listen`, until `parts.drain` begins.
-pub async fn serve(listener: impl Into<Listener>, parts: OpsParts, settings: &OpsSettings) {
+/// Serves [`router`] on a listener that was bound to `settings.listen`, until `parts.drain` begins. `tls` is what was
+/// loaded for `settings.tls`.
+pub async fn serve(
+    listener: impl Into<Listener>,
+    tls: Option<Arc<ServerTls>>,
+    parts: OpsParts,
+    settings: &OpsSettings,
+) {
     let limits = HttpLimits {
         max_connections: settings.max_connections.max(1),
         // Longer than the slowest answer, which waits for the store.
@@ -74,7 +91,7 @@ pub async fn serve(listener: impl Into<Listener>, parts: OpsParts, settings: &Op
     };
     let (drain, lag) = (parts.drain.clone(), Lag::default());
     drain.spawn(lag.clone().measure(drain.clone()));
-    serve_http(listener, None, limits, drain, routes(parts, lag, settings)).await;
+    serve_http(listener, tls, limits, drain, routes(parts, lag, settings)).await;
 }
 
 #[derive(Clone)]
@@ -82,15 +99,17 @@ pub(crate) struct Ops {
     pub(crate) engine: Engine,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) patience: Duration,
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) keys: KeyRing,
     pub(crate) sessions: Arc<Sessions>,
-    pub(crate) links: Arc<Links>,
+    pub(crate) links: Arc<ArcSwap<Links>>,
     pub(crate) controls: Arc<dyn Controls>,
     pub(crate) drain: Drain,
     /// Whether only this host reaches the listener.
     pub(crate) on_loopback: bool,
+    /// Whether the listener speaks TLS.
+    pub(crate) over_tls: bool,
     lag: Lag,
-    listeners: Arc<[NamedListener]>,
+    listeners: Arc<ArcSwap<Vec<NamedListener>>>,
 }
 
 impl Ops {
@@ -143,7 +162,7 @@ async fn metrics(State(ops): State<Ops>, headers: HeaderMap) -> Response {
         process: &process,
         spans: ops.engine.span_counts(),
         lag: ops.lag.read(),
-        listeners: &ops.listeners,
+        listeners: &ops.listeners.load(),
         now: ops.clock.now(),
     };
     let wanted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();

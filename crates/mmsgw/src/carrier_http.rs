@@ -204,7 +204,7 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn mm7(settings: &Settings) -> impl Iterator<Item = &Mm7Settings> {
-    settings.gateways.iter().filter_map(|gateway| match gateway {
+    settings.gateways.iter().filter_map(|gateway| match &gateway.settings {
         GatewaySettings::Mm7(mm7) => Some(&**mm7),
         GatewaySettings::Mm4(_) => None,
     })

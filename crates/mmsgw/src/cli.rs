@@ -66,6 +66,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: GatewaysCommand,
     },
+    /// Have a running gateway read its configuration anew and take over what changed, as SIGHUP does. A configuration with
+    /// faults changes nothing. Only the process whose listener --ops names.
+    Reload(ReloadOrder),
+    /// Make, list and revoke API keys of a running gateway, which are kept in its store.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
     /// Show the queues of a running gateway, and the jobs that wait in them; have those done at once, or forget them.
     #[command(args_conflicts_with_subcommands = true)]
     Queues(QueuesArgs),
@@ -93,7 +101,8 @@ pub(crate) enum Command {
     Log(LogArgs),
     /// Run a pretend carrier for MM4 and MM7 on loopback.
     Simulate(SimulateArgs),
-    /// Make an API key: prints the key for the application and the lines for the configuration.
+    /// Make an API key for the configuration, without a running gateway: prints the key for the application and the lines
+    /// for the main file.
     Key(KeyArgs),
     /// Show how a capture is understood: a mail of MM4, or an HTTP body of MM7 with or without its head.
     Parse(ParseArgs),
@@ -291,6 +300,9 @@ pub(crate) struct ApiArgs {
     /// The API key, where the gateway wants one.
     #[arg(long, env = "MMSGW_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub(crate) key: Option<SecretString>,
+    /// A PEM file with the authorities that the gateway's certificate may come from, instead of the platform's.
+    #[arg(long, env = "MMSGW_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,13 @@
 //! A client of the REST API, for the commands that talk to a running gateway.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use futures_util::Stream;
+use mmsgw_net::tls::ClientTlsSettings;
 use mmsgw_net::{HttpClient, HttpSettings, read_limited, streamed};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -39,31 +41,38 @@ const MAX_ANSWER: usize = 64 << 20;
 
 impl ApiClient {
     pub(crate) fn new(args: &ApiArgs) -> anyhow::Result<Self> {
-        Self::at(args.api.clone(), args.key.clone())
+        Self::at(args.api.clone(), args.key.clone(), args.ca.clone())
     }
 
     /// A connection to the operations listener.
     pub(crate) fn ops(args: &OpsArgs) -> anyhow::Result<Self> {
-        Self::at(args.ops.clone(), args.key.clone())
+        Self::at(args.ops.clone(), args.key.clone(), args.ca.clone())
     }
 
-    fn at(base: Url, key: Option<SecretString>) -> anyhow::Result<Self> {
-        let http = HttpClient::new(&HttpSettings::default())?;
-        let patient = HttpSettings { total_timeout: LONGEST_STREAM, ..HttpSettings::default() };
+    fn at(base: Url, key: Option<SecretString>, ca_file: Option<PathBuf>) -> anyhow::Result<Self> {
+        let tls = ClientTlsSettings { ca_file, ..ClientTlsSettings::default() };
+        let settings = HttpSettings { tls, ..HttpSettings::default() };
+        let http = HttpClient::new(&settings)?;
+        let patient = HttpSettings { total_timeout: LONGEST_STREAM, ..settings };
         let patient = HttpClient::new(&patient)?;
         Ok(Self { http, patient, base, key })
     }
 
     pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        self.call(http::Method::GET, path, None).await
+        self.call(&self.http, http::Method::GET, path, None).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.call(http::Method::POST, path, Some(body)).await
+        self.call(&self.http, http::Method::POST, path, Some(body)).await
+    }
+
+    /// The same, where the answer may be long in coming.
+    pub(crate) async fn post_patiently(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(&self.patient, http::Method::POST, path, Some(body)).await
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
-        self.call(http::Method::PUT, path, Some(body)).await
+        self.call(&self.http, http::Method::PUT, path, Some(body)).await
     }
 
     /// Hears an answer that goes on for long, piece by piece, until it ends or `heard` breaks off. `opened` is told when
@@ -105,7 +114,7 @@ impl ApiClient {
     }
 
     pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<Value> {
-        self.call(http::Method::DELETE, path, None).await
+        self.call(&self.http, http::Method::DELETE, path, None).await
     }
 
     /// Posts a body that comes as a stream, under an idempotency key. No error where the gateway says no: its answer is
@@ -130,9 +139,15 @@ impl ApiClient {
         Ok(Streamed { status, answer, pause, replayed })
     }
 
-    async fn call(&self, method: http::Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+    async fn call(
+        &self,
+        client: &HttpClient,
+        method: http::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
         let url = self.base.join(path)?;
-        let mut request = self.http.request(method, url.clone())?;
+        let mut request = client.request(method, url.clone())?;
         if let Some(key) = &self.key {
             request = request.bearer_auth(key.expose_secret());
         }

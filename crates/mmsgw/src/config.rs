@@ -3,31 +3,37 @@
 //! Every section belongs to the room that it is for and is documented there; here they are only put
 //! together, read, and every fault is told with the file, the place and what would be right.
 
+mod read;
 mod reference;
+mod source;
 mod telling;
 
 use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use mmsgw_domain::{GroupName, GroupSettings};
 use mmsgw_edge_api::ApiSettings;
 use mmsgw_edge_callout::{CallbackSettings, CalloutSettings, FetchSettings};
-use mmsgw_edge_mm4::dialect::DialectSwitches as Mm4Switches;
-use mmsgw_edge_mm4::{Heartbeat, Mm4File, Mm4Settings, ReceiverSettings};
-use mmsgw_edge_mm7::dialect::DialectSwitches as Mm7Switches;
-use mmsgw_edge_mm7::{Mm7File, Mm7Settings};
+use mmsgw_edge_mm4::{Heartbeat, Mm4Settings, ReceiverSettings};
+use mmsgw_edge_mm7::Mm7Settings;
 use mmsgw_edge_ops::OpsSettings;
-use mmsgw_engine::config::{GeneralSection, OwnDialects, Protocol, dialect_switches, group_settings};
+use mmsgw_engine::config::{GeneralSection, OwnDialects, Protocol, group_settings};
 use serde::Deserialize;
 
 use crate::carrier_http::CarrierHttpSettings;
+use crate::config::read::{
+    Collector, parse, parse_gateway, read, read_dialects, read_gateway, read_gateways,
+};
 use crate::records::RecordsSection;
 use crate::roles::{Role, Roles};
 use crate::storage::{MediaKind, MediaSection, Sections, StorageSection};
 use crate::telemetry::LogSection;
 use crate::traces::TracesSection;
 
+pub(crate) use read::own_dialects;
 pub(crate) use reference::main_reference;
+pub(crate) use source::Source;
 
 /// The reference of a gateway file for MM4.
 pub(crate) use mmsgw_edge_mm4::config::REFERENCE as MM4_REFERENCE;
@@ -50,9 +56,11 @@ pub(crate) struct Settings {
     pub(crate) callout: CalloutSettings,
     pub(crate) mm4rx: ReceiverSettings,
     pub(crate) mm7rx: CarrierHttpSettings,
-    pub(crate) gateways: Vec<GatewaySettings>,
+    pub(crate) gateways: Vec<GatewayFile>,
     /// Whether this process has no operations listener.
     pub(crate) without_ops: bool,
+    /// What the main file says.
+    pub(crate) source: Source,
 }
 
 /// The main file as it stands.
@@ -77,6 +85,22 @@ struct MainFile {
 }
 
 /// One gateway file.
+#[derive(Debug, Clone)]
+pub(crate) struct GatewayFile {
+    pub(crate) settings: GatewaySettings,
+    /// What it says.
+    pub(crate) source: Source,
+}
+
+impl Deref for GatewayFile {
+    type Target = GatewaySettings;
+
+    fn deref(&self) -> &GatewaySettings {
+        &self.settings
+    }
+}
+
+/// The settings of one gateway.
 #[derive(Debug, Clone)]
 pub(crate) enum GatewaySettings {
     Mm4(Box<Mm4Settings>),
@@ -188,7 +212,7 @@ impl Settings {
     pub(crate) fn load_with(path: &Path, gateway_files: Option<&[PathBuf]>) -> Result<Self, Faults> {
         let mut faults = Collector { faults: Vec::new(), file: path.to_owned() };
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
-        let main: MainFile = read(path, &mut faults).unwrap_or_default();
+        let (main, source): (MainFile, Source) = read(path, &mut faults).unwrap_or_default();
         let own =
             read_dialects(&base.join(main.dialects.as_deref().unwrap_or(Path::new("dialects"))), &mut faults);
         let gateways = match gateway_files {
@@ -199,7 +223,7 @@ impl Settings {
             }
         };
         faults.file = path.to_owned();
-        let settings = Self::compose(main, gateways, &base, &mut faults);
+        let settings = Self { source, ..Self::compose(main, gateways, &base, &mut faults) };
         if faults.faults.is_empty() { Ok(settings) } else { Err(Faults(faults.faults)) }
     }
 
@@ -244,17 +268,18 @@ impl Settings {
     /// As [`Settings::load`].
     pub(crate) fn from_texts(main: &str, gateways: &[(&str, String)], base: &Path) -> Result<Self, Faults> {
         let mut faults = Collector { faults: Vec::new(), file: "main".into() };
+        let source = Source::of(main);
         let main: MainFile = parse(main, &mut faults).unwrap_or_default();
         let mut read = Vec::new();
         for (name, text) in gateways {
             faults.file = (*name).into();
             read.extend(parse_gateway(text, &OwnDialects::default(), &mut faults));
         }
-        let settings = Self::compose(main, read, base, &mut faults);
+        let settings = Self { source, ..Self::compose(main, read, base, &mut faults) };
         if faults.faults.is_empty() { Ok(settings) } else { Err(Faults(faults.faults)) }
     }
 
-    fn compose(main: MainFile, gateways: Vec<GatewaySettings>, base: &Path, faults: &mut Collector) -> Self {
+    fn compose(main: MainFile, gateways: Vec<GatewayFile>, base: &Path, faults: &mut Collector) -> Self {
         let storage = main.message_storage.at(base);
         let queues = main.queue_storage.map(|queues| queues.at(base));
         let queue_storage = queues.filter(|queues| !queues.is_same_place(&storage));
@@ -273,6 +298,7 @@ impl Settings {
             mm7rx: main.mm7rx,
             gateways,
             without_ops: false,
+            source: Source::default(),
         };
         settings.check(faults);
         settings
@@ -280,7 +306,7 @@ impl Settings {
 
     /// Faults that only show when everything is seen together.
     fn check(&self, faults: &mut Collector) {
-        let groups: Vec<&GroupName> = self.gateways.iter().map(GatewaySettings::group).collect();
+        let groups: Vec<&GroupName> = self.gateways.iter().map(|gateway| gateway.group()).collect();
         if let Some(default) = self.general.default_gateway.as_ref().filter(|d| !groups.contains(d)) {
             faults.add(format!("general.default_gateway: no gateway file has the group `{default}`"));
         }
@@ -325,7 +351,7 @@ impl Settings {
 
     /// Groups that one process cannot run.
     fn check_groups(&self, faults: &mut Collector) {
-        let groups: Vec<&GroupName> = self.gateways.iter().map(GatewaySettings::group).collect();
+        let groups: Vec<&GroupName> = self.gateways.iter().map(|gateway| gateway.group()).collect();
         for (index, group) in groups.iter().enumerate() {
             if groups[..index].contains(group) {
                 faults.add(format!(
@@ -362,149 +388,11 @@ impl Settings {
 
     /// Whether a gateway speaks `protocol`.
     pub(crate) fn speaks(&self, protocol: Protocol) -> bool {
-        self.gateways.iter().any(|gateway| match gateway {
+        self.gateways.iter().any(|gateway| match gateway.settings {
             GatewaySettings::Mm4(_) => protocol == Protocol::Mm4,
             GatewaySettings::Mm7(_) => protocol == Protocol::Mm7,
         })
     }
-}
-
-/// Collects faults of the file at hand.
-struct Collector {
-    faults: Vec<Fault>,
-    file: PathBuf,
-}
-
-impl Collector {
-    fn add(&mut self, text: impl Into<String>) {
-        self.faults.push(Fault { file: self.file.clone(), text: text.into() });
-    }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(path: &Path, faults: &mut Collector) -> Option<T> {
-    faults.file = path.to_owned();
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(&text, faults),
-        Err(error) => {
-            faults.add(format!("cannot be read: {error}"));
-            None
-        }
-    }
-}
-
-fn parse<T: for<'de> Deserialize<'de>>(text: &str, faults: &mut Collector) -> Option<T> {
-    toml::from_str(text).map_err(|error| faults.add(telling::told(&error, text))).ok()
-}
-
-/// The files of a directory whose names end in `.toml`, by name. A directory that is not there holds none.
-fn toml_files(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|end| end == "toml"));
-    files.sort();
-    files
-}
-
-/// All gateway files of a directory.
-fn read_gateways(directory: &Path, own: &OwnDialects, faults: &mut Collector) -> Vec<GatewaySettings> {
-    let mut gateways = Vec::new();
-    for file in toml_files(directory) {
-        gateways.extend(read_gateway(&file, own, faults));
-    }
-    gateways
-}
-
-fn read_gateway(file: &Path, own: &OwnDialects, faults: &mut Collector) -> Option<GatewaySettings> {
-    file.clone_into(&mut faults.file);
-    match std::fs::read_to_string(file) {
-        Ok(text) => parse_gateway(&text, own, faults),
-        Err(error) => {
-            faults.add(format!("cannot be read: {error}"));
-            None
-        }
-    }
-}
-
-/// All dialect files of a directory; each is looked at, whether or not a gateway picks it.
-fn read_dialects(directory: &Path, faults: &mut Collector) -> OwnDialects {
-    let (mut own, files) = (OwnDialects::default(), toml_files(directory));
-    for file in &files {
-        faults.file.clone_from(file);
-        let name = file.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        match std::fs::read_to_string(file) {
-            Ok(text) => own.add(name, text).unwrap_or_else(|fault| faults.add(fault.to_string())),
-            Err(error) => faults.add(format!("cannot be read: {error}")),
-        }
-    }
-    for (name, text) in own.iter() {
-        faults.file = directory.join(format!("{name}.toml"));
-        check_dialect(name, text, &own, faults);
-    }
-    own
-}
-
-fn check_dialect(name: &str, text: &str, own: &OwnDialects, faults: &mut Collector) {
-    let Some(peek) = parse::<DialectPeek>(text, faults) else { return };
-    let found = match peek.protocol {
-        Protocol::Mm4 => dialect_switches(Some(name), Mm4Switches::default(), own).err(),
-        Protocol::Mm7 => dialect_switches(Some(name), Mm7Switches::default(), own).err(),
-    };
-    if let Some(fault) = found {
-        faults.add(fault.to_string());
-    }
-}
-
-/// Just enough of a dialect file to know whose it is.
-#[derive(Deserialize)]
-struct DialectPeek {
-    protocol: Protocol,
-}
-
-/// The operator's own dialects: those in the directory that a main file names, or in `dialects` beside it.
-///
-/// # Errors
-/// All faults found in them.
-pub(crate) fn own_dialects(main: &Path) -> Result<OwnDialects, Faults> {
-    let mut faults = Collector { faults: Vec::new(), file: main.to_owned() };
-    let base = main.parent().unwrap_or(Path::new(""));
-    let named: Option<PathBuf> = match main.exists() {
-        true => read::<MainFile>(main, &mut faults).and_then(|main| main.dialects),
-        false => None,
-    };
-    let own = read_dialects(&base.join(named.unwrap_or_else(|| "dialects".into())), &mut faults);
-    if faults.faults.is_empty() { Ok(own) } else { Err(Faults(faults.faults)) }
-}
-
-/// Just enough of a gateway file to know whose it is.
-#[derive(Deserialize)]
-struct GatewayPeek {
-    gateway: ProtocolPeek,
-}
-
-#[derive(Deserialize)]
-struct ProtocolPeek {
-    protocol: Protocol,
-}
-
-fn parse_gateway(text: &str, own: &OwnDialects, faults: &mut Collector) -> Option<GatewaySettings> {
-    let peek: GatewayPeek = parse(text, faults)?;
-    let (gateway, found) = match peek.gateway.protocol {
-        Protocol::Mm4 => {
-            let file: Mm4File = parse(text, faults)?;
-            let settings = file.settle(own).map_err(|fault| faults.add(fault.to_string())).ok()?;
-            let found: Vec<String> = settings.check().iter().map(ToString::to_string).collect();
-            (GatewaySettings::Mm4(Box::new(settings)), found)
-        }
-        Protocol::Mm7 => {
-            let file: Mm7File = parse(text, faults)?;
-            let settings = file.settle(own).map_err(|fault| faults.add(fault.to_string())).ok()?;
-            let found = settings.check().err().unwrap_or_default().iter().map(ToString::to_string).collect();
-            (GatewaySettings::Mm7(Box::new(settings)), found)
-        }
-    };
-    let fine = found.is_empty();
-    found.into_iter().for_each(|fault| faults.add(fault));
-    fine.then_some(gateway)
 }
 
 #[cfg(test)]
@@ -566,7 +454,7 @@ mod tests {
             "protocol = 'MM7'\ndescription = 'mine'\nextends = 'sinch'\n[dialect]\nmax_recipients = 3\n";
         write("dialects/mine.toml", mine);
         let settings = Settings::load(&main).unwrap();
-        let GatewaySettings::Mm7(gateway) = &settings.gateways[0] else { panic!() };
+        let GatewaySettings::Mm7(gateway) = &settings.gateways[0].settings else { panic!() };
         assert_eq!(
             (gateway.dialect.max_recipients, gateway.dialect.soap_action.as_str()),
             (3, "{namespace}")

@@ -122,6 +122,13 @@ pub(crate) fn ready() {
     tell(&[NotifyState::Ready, NotifyState::Status("at work")]);
 }
 
+/// Tells that the configuration is read anew; [`ready`] follows when that is over, however it ended.
+pub(crate) fn reloading() {
+    let now = NotifyState::monotonic_usec_now();
+    let told: Vec<NotifyState<'_>> = [NotifyState::Reloading].into_iter().chain(now).collect();
+    tell(&told);
+}
+
 /// Tells that it ends, which may take `limit`; longer than systemd would wait by itself.
 pub(crate) fn stopping(limit: Duration) {
     let micros = u32::try_from((limit + CLOSING).as_micros()).unwrap_or(u32::MAX);

@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use mmsgw_edge_ops::Controls;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tracing_subscriber::{EnvFilter, reload};
@@ -52,15 +52,39 @@ impl LogSection {
 #[derive(Clone)]
 pub(crate) struct LogLevel {
     level: Arc<Mutex<String>>,
+    mask_numbers: Arc<AtomicBool>,
     filter: Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>,
 }
 
-impl Controls for LogLevel {
-    fn log_level(&self) -> String {
+impl LogLevel {
+    /// What is logged, as `[log] level` says it.
+    pub(crate) fn log_level(&self) -> String {
         self.level.lock().clone()
     }
 
-    fn set_log_level(&self, filter: &str) -> Result<(), String> {
+    /// Whether the environment says what is logged, whatever the settings say.
+    pub(crate) fn is_overridden() -> bool {
+        std::env::var_os(LEVEL_VARIABLE).is_some()
+    }
+
+    /// Whether `filter` is one.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn check(filter: &str) -> anyhow::Result<()> {
+        EnvFilter::try_new(filter).map(drop).map_err(|e| anyhow::anyhow!("log.level `{filter}`: {e}"))
+    }
+
+    /// Whether only the last digits of telephone numbers are shown from now on.
+    pub(crate) fn set_masking(&self, mask_numbers: bool) {
+        self.mask_numbers.store(mask_numbers, Ordering::Relaxed);
+    }
+
+    /// Changes what is logged.
+    ///
+    /// # Errors
+    /// What is wrong with the filter, for people.
+    pub(crate) fn set_log_level(&self, filter: &str) -> Result<(), String> {
         let read = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
         let mut level = self.level.lock();
         (self.filter)(read).map_err(|error| error.to_string())?;
@@ -74,13 +98,14 @@ impl Controls for LogLevel {
 /// # Errors
 /// A level that is no filter.
 pub(crate) fn start(log: &LogSection) -> anyhow::Result<LogLevel> {
-    let level = std::env::var("MMSGW_LOG").unwrap_or_else(|_| log.level.clone());
+    let level = std::env::var(LEVEL_VARIABLE).unwrap_or_else(|_| log.level.clone());
     let filter = EnvFilter::try_new(&level).map_err(|e| anyhow::anyhow!("log.level `{level}`: {e}"))?;
     let colours =
         std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let mask_numbers = Arc::new(AtomicBool::new(log.mask_numbers));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(Lines { mask_numbers: log.mask_numbers, colours })
+        .with_writer(Lines { mask_numbers: Arc::clone(&mask_numbers), colours })
         .with_ansi(colours);
     let (started, filter) = match log.format {
         Format::Text => {
@@ -95,7 +120,7 @@ pub(crate) fn start(log: &LogSection) -> anyhow::Result<LogLevel> {
         }
     };
     started.map_err(|e| anyhow::anyhow!("cannot start logging: {e}"))?;
-    Ok(LogLevel { level: Arc::new(Mutex::new(level)), filter })
+    Ok(LogLevel { level: Arc::new(Mutex::new(level)), mask_numbers, filter })
 }
 
 fn boxed(
@@ -103,3 +128,6 @@ fn boxed(
 ) -> Arc<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync> {
     Arc::new(set)
 }
+
+/// Says what is logged, before the settings do.
+const LEVEL_VARIABLE: &str = "MMSGW_LOG";

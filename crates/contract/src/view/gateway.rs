@@ -33,6 +33,8 @@ pub struct GatewayView {
     /// What this process did for it since it started.
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<CountsView>,
+    /// Messages and reports that instances have in hand, to be handed to the carrier or given back to the queue.
+    in_hand: u64,
     /// Its queues, as far as they hold something.
     queues: Vec<QueueView>,
     /// Its instances, in all processes.
@@ -91,10 +93,16 @@ impl GatewayView {
         let queues: Vec<QueueView> =
             status.queues.into_iter().map(|queue| QueueView::of(queue, now)).collect();
         let paused = queues.iter().find_map(QueueView::way_paused);
+        let in_hand = queues.iter().map(QueueView::on_the_way).sum();
         let health = if paused.is_some() { "paused" } else { health(&instances) };
         let settings = status.settings.as_ref().map(SettingsView::of);
         let counts = status.counts.map(CountsView::of);
-        Self { group: status.name.to_string(), health, paused, settings, counts, queues, instances }
+        Self { group: status.name.to_string(), health, paused, settings, counts, in_hand, queues, instances }
+    }
+
+    /// How much instances have in hand that is to go to the carrier.
+    pub fn in_hand(&self) -> u64 {
+        self.in_hand
     }
 }
 

@@ -67,6 +67,12 @@ impl QueueView {
         }
     }
 
+    /// Jobs in a worker's hands, where this is a queue of what goes to the carrier.
+    pub(super) fn on_the_way(&self) -> u64 {
+        let goes_out = [QueueKind::Tx, QueueKind::Ev].iter().any(|kind| kind.name() == self.kind);
+        if goes_out { self.leased } else { 0 }
+    }
+
     /// Why the way to the carrier is closed, where this is the queue of messages to it.
     pub(super) fn way_paused(&self) -> Option<PauseView> {
         self.paused.clone().filter(|_| self.kind == QueueKind::Tx.name())

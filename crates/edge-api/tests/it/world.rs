@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
-use mmsgw_contract::Links;
+use mmsgw_contract::{KeyRing, Links};
 use mmsgw_domain::{Features, GroupSettings, Release, RetryPolicy};
 use mmsgw_edge_api::{ApiSettings, router_with_clock};
 use mmsgw_engine::{Call, CallVerdict, Engine, EngineParts, EngineSettings, FetchError, Fetcher, Notifier};
@@ -108,7 +108,8 @@ impl World {
         }
         let shared = format!("file://{}/", directory.path().display());
         let links = Links::at(&settings.public_base()).with_group("other".parse().unwrap(), &shared);
-        let router = router_with_clock(engine.clone(), &settings, links, clock.clone()).unwrap();
+        let keys = KeyRing::new(&settings.keys);
+        let router = router_with_clock(engine.clone(), &settings, keys, links, clock.clone()).unwrap();
         Self { router, engine, clock, store, blobs, _directory: directory }
     }
 

@@ -56,7 +56,7 @@ pub(super) async fn show(
 ) -> Result<Response, Refused> {
     let id = id.parse().map_err(|_| not_found())?;
     let (message, template) = seen(&administrator, &ops, id).await?;
-    Ok(answer(MessageView::of(&message, &template, &ops.links)))
+    Ok(answer(MessageView::of(&message, &template, &ops.links.load())))
 }
 
 /// Finds messages by the id that a carrier gave them, or by an id of ours as carriers show it, and shows them whole;
@@ -96,7 +96,8 @@ async fn named(administrator: &Administrator, ops: &Ops, peer_ref: &str) -> Resu
     for id in ids {
         found.extend(seen(administrator, ops, id).await.ok());
     }
-    let messages = found.iter().map(|(message, template)| MessageView::of(message, template, &ops.links));
+    let messages =
+        found.iter().map(|(message, template)| MessageView::of(message, template, &ops.links.load()));
     Ok(answer(Messages { messages: messages.collect() }))
 }
 

@@ -10,8 +10,8 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 
 use super::{
-    batches, callbacks, dead, endpoints, events, gateways, instances, log, messages, parts, queued, queues,
-    session, test_message, trace,
+    batches, callbacks, dead, endpoints, events, gateways, instances, keys, log, messages, parts, queued,
+    queues, reload, session, test_message, trace,
 };
 
 #[derive(utoipa::OpenApi)]
@@ -25,6 +25,7 @@ use super::{
         gateways::show,
         gateways::pause,
         gateways::resume,
+        gateways::drain,
         instances::list,
         queues::list,
         queued::list,
@@ -61,6 +62,10 @@ use super::{
         session::close,
         log::show,
         log::set,
+        reload::run,
+        keys::list,
+        keys::add,
+        keys::revoke,
         read,
     ),
     components(schemas(ProblemView))

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::order::Order;
 use super::{Administrator, Refused, answer};
-use crate::dashboard::{COOKIE, cookie_in, is_over_tls};
+use crate::dashboard::{COOKIE, cookie_in, is_told_over_tls};
 use crate::router::Ops;
 
 /// What a browser shows once.
@@ -46,9 +46,9 @@ pub(super) struct Way {
 impl FromRequestParts<Ops> for Way {
     type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Ops) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, ops: &Ops) -> Result<Self, Refused> {
         let token = cookie_in(&parts.headers).map(ToOwned::to_owned);
-        Ok(Self { over_tls: is_over_tls(parts), token })
+        Ok(Self { over_tls: ops.over_tls || is_told_over_tls(parts), token })
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn open(
     way: Way,
     Order(Login { key }): Order<Login>,
 ) -> Result<Response, Refused> {
-    let shown = ops.keys.shown(Some(&format!("Bearer {key}")))?;
+    let shown = ops.keys.current().shown(Some(&format!("Bearer {key}")), ops.clock.now())?;
     let Some(key) = shown else {
         return Err(Problem::new(
             ProblemCode::Conflict,

@@ -64,7 +64,8 @@ pub(super) async fn send(
     let (message, template) = sent.map_err(refused)?;
     let object = format!("{} through {}", message.id, order.gateway);
     administrator.leaves("send a test message", &object, &order.reason);
-    Ok((StatusCode::ACCEPTED, answer(MessageView::of(&message, &template, &ops.links))).into_response())
+    Ok((StatusCode::ACCEPTED, answer(MessageView::of(&message, &template, &ops.links.load())))
+        .into_response())
 }
 
 impl TestMessage {

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use mmsgw_contract::{ApiKey, KeySettings, Keys, Scope};
+use mmsgw_contract::{ApiKey, KeyRing, KeySettings, Scope};
 use mmsgw_domain::{Clock, InstanceId, IntakeJob, IntakeKind, Job, JobId, Queue};
 use mmsgw_store::{Batch, Lane, LeaseRequest, ManualClock, MemoryStore, NewJob, Store, Write};
 use secrecy::ExposeSecret;
@@ -22,7 +22,7 @@ const RAW: &[u8] = b"no mail\xff\n";
 struct World {
     rig: Rig,
     store: Arc<MemoryStore>,
-    keys: Keys,
+    keys: KeyRing,
     settings: OpsSettings,
 }
 
@@ -34,7 +34,7 @@ impl World {
             kept = Some(Arc::clone(&store));
             store
         });
-        let (keys, settings) = (Keys::new(keys), OpsSettings::default());
+        let (keys, settings) = (KeyRing::new(keys), OpsSettings::default());
         Self { rig, store: kept.unwrap(), keys, settings }
     }
 
@@ -184,4 +184,5 @@ async fn without_keys_it_is_served_on_loopback_only() {
     }
 }
 
+mod keys;
 mod steering;

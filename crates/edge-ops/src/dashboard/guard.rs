@@ -23,8 +23,8 @@ pub(crate) fn is_from_here(parts: &Parts) -> bool {
     names_loopback && header(ORIGIN).is_none_or(same)
 }
 
-/// Whether the browser's side of the way is TLS, as a proxy in front tells it; the listener itself has none.
-pub(crate) fn is_over_tls(parts: &Parts) -> bool {
+/// Whether a proxy in front tells that the browser's side of the way is TLS.
+pub(crate) fn is_told_over_tls(parts: &Parts) -> bool {
     parts.headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https")
 }
 

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use mmsgw_contract::{ApiKey, KeySettings, Keys, Scope};
+use mmsgw_contract::{ApiKey, KeyRing, KeySettings, Scope};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -22,7 +22,7 @@ impl World {
     fn new(keys: &[KeySettings], settings: &OpsSettings) -> Self {
         let rig = Rig::new();
         rig.engine.know_group(group("east"));
-        let router = crate::router(rig.parts(Keys::new(keys)), settings);
+        let router = crate::router(rig.parts(KeyRing::new(keys)), settings);
         Self { rig, router }
     }
 

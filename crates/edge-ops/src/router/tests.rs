@@ -23,10 +23,12 @@ use mmsgw_store::{
 use tower::ServiceExt;
 
 use super::*;
+use crate::controls::Reloaded;
 
 pub(crate) struct Rig {
     pub(crate) engine: Engine,
     pub(crate) clock: Arc<ManualClock>,
+    levels: Arc<Levels>,
     _dir: tempfile::TempDir,
 }
 
@@ -46,24 +48,29 @@ impl Rig {
             fetcher: Arc::new(Nobody),
             notifier: Arc::new(Nobody),
         };
-        Self { engine: Engine::new(parts, EngineSettings::default()), clock, _dir: dir }
+        Self {
+            engine: Engine::new(parts, EngineSettings::default()),
+            clock,
+            levels: Arc::default(),
+            _dir: dir,
+        }
     }
 
     fn router(&self) -> Router {
         let settings =
             OpsSettings { store_timeout: Span(Duration::from_millis(200)), ..OpsSettings::default() };
-        router(self.parts(Keys::default()), &settings)
+        router(self.parts(KeyRing::default()), &settings)
     }
 
-    pub(crate) fn parts(&self, keys: Keys) -> OpsParts {
+    pub(crate) fn parts(&self, keys: KeyRing) -> OpsParts {
         OpsParts {
             engine: self.engine.clone(),
             clock: self.clock.clone(),
             keys,
-            links: Links::at(""),
-            controls: Arc::new(Levels::default()),
+            links: Arc::new(ArcSwap::from_pointee(Links::at(""))),
+            controls: self.levels.clone(),
             drain: Drain::new(),
-            listeners: Vec::new(),
+            listeners: Arc::default(),
         }
     }
 
@@ -80,6 +87,7 @@ impl Rig {
 #[derive(Default)]
 struct Levels(std::sync::Mutex<String>);
 
+#[async_trait]
 impl Controls for Levels {
     fn log_level(&self) -> String {
         self.0.lock().unwrap().clone()
@@ -91,6 +99,14 @@ impl Controls for Levels {
         }
         filter.clone_into(&mut self.0.lock().unwrap());
         Ok(())
+    }
+
+    /// Well where the level is anything but `faulty`.
+    async fn reload(&self) -> Result<Reloaded, String> {
+        match self.log_level().as_str() {
+            "faulty" => Err("main.toml: line 2: no such field".into()),
+            _ => Ok(Reloaded { added: vec!["new".into()], ..Reloaded::default() }),
+        }
     }
 }
 
@@ -325,8 +341,8 @@ async fn it_listens_until_the_drain_begins() {
     let rig = Rig::new();
     let (listener, address) = mmsgw_net::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let (drain, settings) = (Drain::new(), OpsSettings::default());
-    let parts = OpsParts { drain: drain.clone(), ..rig.parts(Keys::default()) };
-    let serving = tokio::spawn(async move { serve(listener, parts, &settings).await });
+    let parts = OpsParts { drain: drain.clone(), ..rig.parts(KeyRing::default()) };
+    let serving = tokio::spawn(async move { serve(listener, None, parts, &settings).await });
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();

@@ -1,5 +1,7 @@
 //! The commands for operators, which talk to the operations listener of a running gateway.
 
+use std::path::PathBuf;
+
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 use mmsgw_domain::{Address, BatchId, GroupName, JobId, Queue, Span, State, Timestamp};
@@ -17,6 +19,9 @@ pub(crate) struct OpsArgs {
     /// A key with the scope `admin`, where the gateway wants one.
     #[arg(long, env = "MMSGW_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub(crate) key: Option<SecretString>,
+    /// A PEM file with the authorities that the gateway's certificate may come from, instead of the platform's.
+    #[arg(long, env = "MMSGW_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 /// An order to look.
@@ -58,10 +63,80 @@ pub(crate) struct TopArgs {
 pub(crate) enum GatewaysCommand {
     /// List groups with their settings in short, and their instances.
     List(LookArgs),
-    /// Hand nothing more of a group to its carrier, in any process; messages and reports are accepted as ever.
+    /// Hand nothing more of a group to its carrier, in any process; messages and reports are accepted as ever. What is
+    /// in hand goes on; this does not wait for it.
     Pause(GatewayOrder),
-    /// Go on handing over.
+    /// Pause a group, and wait until nothing of it is in hand any more, in any process: the carrier's side can then be
+    /// worked on with nothing left unsaid. What waits stays in the queue, until `resume`.
+    Drain(DrainOrder),
+    /// Go on handing over, after `pause` or `drain`.
     Resume(GatewayOrder),
+    /// Have the process read its configuration anew and take over what changed: as `mmsgw reload`.
+    Reload(ReloadOrder),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DrainOrder {
+    /// How long to wait. The group stays paused where the time is over before.
+    #[arg(long, default_value = "120s", value_name = "TIME")]
+    pub(crate) timeout: Span,
+    #[command(flatten)]
+    pub(crate) order: GatewayOrder,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReloadOrder {
+    /// Why; it stands in the gateway's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key, which all processes on the same store know within 5 seconds. Its secret is shown only now.
+    Add(AddKey),
+    /// List the keys that the process knows: those of its configuration, and those in the store.
+    List(LookArgs),
+    /// Revoke a key that is in the store. Those of the configuration are taken out there.
+    Revoke(RevokeKey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddKey {
+    /// Its name, for the log: letters, digits, dots, dashes and underscores.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// What the key may be used for; repeat for more.
+    #[arg(long = "scope", default_values = ["send", "read"], value_parser = ["send", "read", "admin"], value_name = "SCOPE")]
+    pub(crate) scopes: Vec<String>,
+    /// A gateway group that it may use and see; repeat for more, all without it.
+    #[arg(long = "gateway", value_name = "GROUP")]
+    pub(crate) gateways: Vec<GroupName>,
+    /// An origin that it may use and see; repeat for more, all without it.
+    #[arg(long = "origin", value_name = "NUMBER")]
+    pub(crate) origins: Vec<Address>,
+    /// Not good any more after that time from now; without it, good until it is revoked.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires_in: Option<Span>,
+    /// Why; it stands in the gateway's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeKey {
+    /// The key.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Why; it stands in the gateway's log.
+    #[arg(long)]
+    pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) ops: OpsArgs,
 }
 
 #[derive(Debug, Args)]

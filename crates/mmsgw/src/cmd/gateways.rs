@@ -1,16 +1,21 @@
-//! `mmsgw gateways`: groups, their settings in short; pause and resume.
+//! `mmsgw gateways`: groups, their settings in short; pause, drain and resume.
+
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cli::{GatewayOrder, GatewaysCommand, LookArgs};
+use crate::cli::{DrainOrder, GatewayOrder, GatewaysCommand, LookArgs};
 use crate::client::ApiClient;
+use crate::exit::Ended;
 use crate::table::{list, number, plain, print, table, text};
 
 pub(crate) async fn run(command: GatewaysCommand) -> anyhow::Result<()> {
     match command {
         GatewaysCommand::List(args) => show(args).await,
         GatewaysCommand::Pause(order) => steer(order, "pause").await,
+        GatewaysCommand::Drain(order) => drain(order).await,
         GatewaysCommand::Resume(order) => steer(order, "resume").await,
+        GatewaysCommand::Reload(order) => super::reload::run(order).await,
     }
 }
 
@@ -54,3 +59,41 @@ async fn steer(order: GatewayOrder, what: &str) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// Pauses, and tells how much is in hand until it is nothing.
+async fn drain(DrainOrder { timeout, order }: DrainOrder) -> anyhow::Result<()> {
+    let client = ApiClient::ops(&order.look.ops)?;
+    let until = Instant::now() + timeout.0;
+    let path = format!("/admin/v1/gateways/{}/drain", order.group);
+    let mut gateway = client.post(&path, &json!({"reason": order.reason})).await?;
+    let mut told = None;
+    loop {
+        let in_hand = gateway.get("in_hand").and_then(Value::as_u64).unwrap_or_default();
+        if in_hand == 0 {
+            break;
+        }
+        if told != Some(in_hand) && !order.look.json {
+            println!("{} is paused, {in_hand} in hand.", order.group);
+            told = Some(in_hand);
+        }
+        if Instant::now() >= until {
+            return Err(
+                Ended::Open("the time is over before all was finished; the group stays paused").into()
+            );
+        }
+        tokio::time::sleep(DRAIN_LOOK).await;
+        gateway = client.get(&format!("/admin/v1/gateways/{}", order.group)).await?;
+        if text(&gateway, "health") != "paused" {
+            return Err(Ended::Failed("somebody had the group go on").into());
+        }
+    }
+    if order.look.json {
+        println!("{}", serde_json::to_string_pretty(&gateway)?);
+    } else {
+        println!("{} is drained: nothing is in hand, in any process. It goes on with `resume`.", order.group);
+    }
+    Ok(())
+}
+
+/// How often a drain is looked at.
+const DRAIN_LOOK: Duration = Duration::from_millis(500);

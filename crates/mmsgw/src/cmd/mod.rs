@@ -10,6 +10,7 @@ mod dialects;
 mod feed;
 mod gateways;
 mod key;
+mod keys;
 mod log;
 mod look;
 mod manual;
@@ -17,6 +18,7 @@ mod messages;
 mod parse;
 mod queues;
 mod reference;
+mod reload;
 mod render;
 mod send;
 mod serve;
@@ -44,6 +46,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Status(args) => async_main(status::run(args)),
         Command::Top(args) => async_main(top::run(args)),
         Command::Gateways { command } => async_main(gateways::run(command)),
+        Command::Reload(order) => async_main(reload::run(order)),
+        Command::Keys { command } => async_main(keys::run(command)),
         Command::Queues(args) => async_main(queues::run(args)),
         Command::Messages { command } => async_main(messages::run(command)),
         Command::Dead { command } => async_main(dead::run(command)),

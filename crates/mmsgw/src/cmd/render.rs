@@ -75,8 +75,9 @@ fn settings(args: &RenderArgs) -> anyhow::Result<Settings> {
 
 fn pick(settings: &Settings, wanted: &str) -> anyhow::Result<GatewaySettings> {
     let by_file = Path::new(wanted).is_file();
+    let mut gateways = settings.gateways.iter().map(|gateway| &gateway.settings);
     let fits = |g: &&GatewaySettings| by_file || g.group().as_str() == wanted || g.name() == wanted;
-    settings.gateways.iter().find(fits).cloned().with_context(|| format!("there is no gateway `{wanted}`"))
+    gateways.find(fits).cloned().with_context(|| format!("there is no gateway `{wanted}`"))
 }
 
 async fn outbound(settings: &Settings, gateway: &GatewaySettings, file: &Path) -> anyhow::Result<Outbound> {

@@ -4,13 +4,15 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Writes lines to standard error, with numbers masked where that is wanted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Lines {
-    pub(super) mask_numbers: bool,
+    pub(super) mask_numbers: Arc<AtomicBool>,
     /// The subscriber colours its lines, and takes escapes out of what it is told itself.
     pub(super) colours: bool,
 }
@@ -19,7 +21,7 @@ impl<'a> MakeWriter<'a> for Lines {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
-        *self
+        self.clone()
     }
 }
 
@@ -27,7 +29,8 @@ impl Write for Lines {
     /// The subscriber writes a line at once.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = one_line(line, self.colours);
-        let text = if self.mask_numbers { masked(&text).into() } else { text };
+        let is_masked = self.mask_numbers.load(Ordering::Relaxed);
+        let text = if is_masked { masked(&text).into() } else { text };
         io::stderr().lock().write_all(text.as_bytes())?;
         Ok(line.len())
     }

@@ -14,7 +14,7 @@ use crate::admin::openapi;
 use crate::router::tests::{draft, group};
 
 impl World {
-    async fn order(
+    pub(super) async fn order(
         &self,
         (method, path): (Method, &str),
         body: &str,
@@ -36,7 +36,12 @@ impl World {
         (status, serde_json::from_slice(&octets).unwrap_or(Value::Null))
     }
 
-    async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+    pub(super) async fn set_level(&self, level: &str) -> (StatusCode, Value) {
+        let body = json!({"level": level, "reason": "r"}).to_string();
+        self.order((Method::PUT, "/admin/v1/log"), &body, None).await
+    }
+
+    pub(super) async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         self.order((Method::POST, path), &body.to_string(), None).await
     }
 }
@@ -167,10 +172,7 @@ async fn messages_are_found_by_what_they_are_like() {
 #[tokio::test]
 async fn the_log_level_changes_while_it_runs() {
     let world = World::new(&[]);
-    let set = async |level: &str| {
-        let body = json!({"level": level, "reason": "r"}).to_string();
-        world.order((Method::PUT, "/admin/v1/log"), &body, None).await
-    };
+    let set = async |level: &str| world.set_level(level).await;
     assert_eq!(set("debug").await, (StatusCode::OK, json!({"level": "debug"})));
     let (status, problem) = set("loud").await;
     assert_eq!((status.as_u16(), &problem["detail"]), (422, &"level: no such level".into()));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,6 +13,7 @@ use crate::assemble::{self, Running};
 use crate::cli::ApiArgs;
 use crate::client::ApiClient;
 use crate::config::Settings;
+use crate::reload::Switchboard;
 use crate::roles::Roles;
 use crate::systemd::Sockets;
 use crate::telemetry::LogLevel;
@@ -39,16 +41,18 @@ impl World {
         let directory = tempfile::Builder::new().prefix("mmsgw-demo-").tempdir()?;
         let simulator = Simulator::start(carrier()).await?;
         let settings = settings(directory.path(), &simulator, events_url, received_url)?;
-        let running = assemble::start(settings, Roles::all(), Sockets::default(), log).await?;
-        let smtp = running.smtp.context("no SMTP receiver")?;
-        let carrier_http = running.carrier_http.first().context("no HTTP receiver for carriers")?.1;
+        // Its configuration is in no files: nobody takes orders to read them.
+        let (controls, _) = Switchboard::new(log.clone());
+        let (roles, sockets) = (Roles::all(), Sockets::default());
+        let running = assemble::start(settings, roles, sockets, log, Arc::new(controls)).await?;
+        let address = |what: &str| running.address(what).with_context(|| format!("no {what}"));
+        let (smtp, carrier_http) = (address("SMTP for carriers")?, address("HTTP for carriers")?);
         simulator.set_targets(Targets {
             mm7_report_url: Some(format!("http://{carrier_http}/mmsgw/v1/mms/inbound/{MM7_GROUP}")),
             mm4_report_addr: Some(smtp.to_string()),
         });
-        let (api_at, ops_at) =
-            (running.api.context("no API")?, running.ops.context("no operations listener")?);
-        let api = ApiClient::new(&ApiArgs { api: url(api_at).parse()?, key: None })?;
+        let (api_at, ops_at) = (address("API")?, address("health and metrics")?);
+        let api = ApiClient::new(&ApiArgs { api: url(api_at).parse()?, key: None, ca: None })?;
         Ok(Self { running, simulator, api, api_at, ops_at, directory })
     }
 
@@ -88,7 +92,7 @@ impl World {
     }
 
     pub(super) fn addresses(&self) -> Vec<(String, SocketAddr)> {
-        let mut all = self.running.addresses();
+        let mut all = self.running.addresses().to_vec();
         let ours = [
             ("MM7", self.simulator.mm7_addr),
             ("MM4", self.simulator.mm4_addr),
