@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use mmsgw_domain::{InstanceHealth, InstanceId, InstanceRecord, Queue, QueueKind, State};
+use mmsgw_domain::{GroupName, InstanceHealth, InstanceId, InstanceRecord, Queue, QueueKind, State};
+use mmsgw_engine::{Refusal, Submission};
 use mmsgw_store::{LeaseRequest, Registry};
 
-use crate::rig::{Rig, eventually};
+use crate::rig::{Rig, eventually, text_template};
 
 #[tokio::test]
 async fn a_paused_group_keeps_its_messages_until_it_goes_on() {
@@ -115,4 +116,49 @@ fn record(id: InstanceId) -> InstanceRecord {
         failed: 0,
         last_error: None,
     }
+}
+
+#[tokio::test]
+async fn a_group_is_replaced_forgotten_and_known_again_while_its_jobs_wait() {
+    let rig = Rig::new();
+    rig.gateway("gw", |_| {});
+    let id = rig.send(&["+12065550100"]).await;
+    rig.until_state(id, State::Acknowledged).await;
+    let (name, old): (GroupName, _) = ("gw".parse().unwrap(), rig.engine.groups().remove(0));
+    let mut settings = old.settings.clone();
+    settings.window += 1;
+    let new = rig.engine.know_group(settings.clone());
+    assert_eq!((new.settings.window, new.counts().sent), (old.settings.window + 1, 1), "it goes on counting");
+    // Workers of the old one go on until they are stopped; what they do counts for the new one as well.
+    let id = rig.send(&["+12065550100"]).await;
+    rig.until_state(id, State::Acknowledged).await;
+    assert_eq!(new.counts(), old.counts());
+
+    rig.engine.pause(&name, "ops", "so that it waits").await.unwrap();
+    let waits = rig.send(&["+12065550100"]).await;
+    rig.engine.forget_group(&name);
+    assert!(rig.engine.group(&name).is_none() && rig.engine.pause(&name, "ops", "x").await.is_err());
+    rig.engine.dismiss(&InstanceId::new(&name, "test", "host", 1)).await.unwrap();
+    assert!(rig.engine.instances().await.unwrap().is_empty(), "nobody is told of it any more");
+    rig.engine.know_group(settings);
+    rig.engine.resume(&name, "ops", "it is back").await.unwrap();
+    rig.until_state(waits, State::Acknowledged).await;
+}
+
+#[tokio::test]
+async fn the_group_of_messages_that_name_none_may_be_another() {
+    let rig = Rig::new();
+    rig.gateway("gw", |_| {});
+    rig.gateway("other", |_| {});
+    let nameless = Submission { to: vec!["+12065550100".parse().unwrap()], ..Submission::default() };
+    let carried_by = async || {
+        let (message, _) = rig.engine.submit_new(text_template(), nameless.clone()).await?;
+        Ok::<_, Refusal>(message.group.to_string())
+    };
+    rig.engine.set_default_group(Some("other".parse().unwrap()));
+    assert_eq!(carried_by().await.unwrap(), "other");
+    rig.engine.set_default_group(Some("gw".parse().unwrap()));
+    assert_eq!(carried_by().await.unwrap(), "gw");
+    rig.engine.set_default_group(None);
+    assert!(matches!(carried_by().await, Err(Refusal::NoGroup)));
 }
