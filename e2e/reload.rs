@@ -5,9 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mmsgw_mmsc_sim::{Delay, SimConfig};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value;
 
+use crate::rig::crash::free_ports;
+use crate::rig::fleet::Fleet;
+use crate::rig::redis::Redis;
 use crate::rig::{
     Api, BINARY, CURIOUS, Files, Gateway, World, mm7, run, run_python, scratch, text, wait_until,
 };
@@ -297,4 +301,36 @@ async fn a_drain_follows_what_is_in_hand_to_its_end() {
         world.api.reaches(id, &["DELIVERED", "READ"]).await;
     }
     assert_eq!(world.carrier.counts().duplicates, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_finished_in_time_goes_on_and_nothing_is_sent_twice() {
+    let redis = Redis::durable();
+    let mut config = SimConfig::default();
+    config.script.mm7.delay = Delay::range(4_000, 4_000);
+    let fleet = Fleet::new(&redis.storage(), config, "window = 4").await;
+    let [ops] = free_ports().map(|port| port.to_string());
+    let file = fleet.gateway_file("mm7");
+    let named = file.display().to_string();
+    let arguments = ["--no-mm7rx", named.as_str(), "--ops", &ops, "--drain", "1s"];
+    let _gateway = fleet.start("gateway", 0, &arguments);
+    let _api = [fleet.start("api", 0, &[]), fleet.start("api", 1, &[])];
+    fleet.await_api(0).await;
+    fleet.await_api(1).await;
+    for number in 0..12 {
+        fleet.post(number, "mm7", None).await.unwrap();
+    }
+    let original = std::fs::read_to_string(&file).unwrap();
+    for window in [3, 2] {
+        let before = fleet.copies().len();
+        wait_until("a message in hand", async || (fleet.copies().len() > before).then_some(())).await;
+        std::fs::write(&file, original.replace("window = 4", &format!("window = {window}"))).unwrap();
+        let done = run(&["reload", "--reason", "test", "--ops", &ops]).await;
+        let told = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(told.contains("changed: gateway mm7 (gateway.window)"), "{told}\n{}", fleet.logs());
+        assert!(told.contains("gateway mm7: what it had in hand is not finished after 1 s"), "{told}");
+    }
+    wait_until("all at the carrier", async || (fleet.copies().len() == 12).then_some(())).await;
+    assert!(fleet.copies().values().all(|copies| copies.len() == 1), "each went out once");
+    assert_eq!(fleet.logged("an instance has died"), 0, "{}", fleet.logs());
 }

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use mmsgw_contract::{ApiKey, KeyRing, KeySettings, Scope};
+use mmsgw_net::ServerTlsSettings;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -141,6 +142,21 @@ async fn a_session_stands_for_its_key_and_changes_show_its_token() {
     assert_eq!(world.status("GET /admin/v1/gateways", &with, "").await, 401);
     let body = json!({"key": admin.secret.expose_secret()}).to_string();
     let (_, headers, _) = world.ask("POST /admin/v1/session", &[("x-forwarded-proto", "https")], &body).await;
+    assert!(headers["set-cookie"].to_str().unwrap().ends_with("; Secure"));
+}
+
+#[tokio::test]
+async fn the_cookie_of_a_listener_with_tls_is_for_tls_only() {
+    let (admin, settings) = key(Scope::Admin);
+    let tls = ServerTlsSettings {
+        cert_file: "server.pem".into(),
+        key_file: "server.key".into(),
+        client_ca_file: None,
+        client_certificate: None,
+    };
+    let world = World::new(&[settings], &OpsSettings { tls: Some(tls), ..OpsSettings::default() });
+    let body = json!({"key": admin.secret.expose_secret()}).to_string();
+    let (_, headers, _) = world.ask("POST /admin/v1/session", &[], &body).await;
     assert!(headers["set-cookie"].to_str().unwrap().ends_with("; Secure"));
 }
 
