@@ -68,8 +68,8 @@ async fn without_descriptors_newcomers_are_put_off_and_listeners_live() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_beyond_the_limit_are_told_to_come_again() {
-    let main = "[api]\nmax_connections = 4\n[mm4rx]\nmax_connections = 4\n[mm7rx]\nmax_connections = 4\n";
-    let world = World::start(main, "", "").await;
+    let few = "max_connections = 4\nmax_connections_per_peer = 4\n";
+    let world = World::start(&format!("[api]\n{few}[mm4rx]\n{few}[mm7rx]\n{few}"), "", "").await;
     let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     for (what, says, refusal) in [
         ("API", get, "HTTP/1.1 503 "),

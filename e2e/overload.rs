@@ -112,11 +112,17 @@ async fn overload<O: Offer>(name: &str, world: &World, offer: O, may_say: &[&str
     let (offer, next) = (Arc::new(offer), Arc::new(AtomicU64::new(1)));
     let peak = peak(&offer, &next).await;
     let before = Vitals::of(world.gateway.pid());
-    let tally = flood(&offer, &next, 2.0 * peak).await;
+    let mut tally = flood(&offer, &next, 2.0 * peak).await;
+    // A peak that was measured while others had the machine is none; then twice that is no overload.
+    let mut factor = 2.0;
+    while tally.no.is_empty() && factor < 32.0 {
+        factor *= 2.0;
+        tally = flood(&offer, &next, factor * peak).await;
+    }
     let after = Vitals::of(world.gateway.pid());
     let goodput = f64::from(u32::try_from(tally.yes).unwrap()) / span().as_secs_f64();
     println!(
-        "{name}: {peak:.0} a second at its peak, {goodput:.0} when twice that is offered: {:.0} %; {} MiB before, {} after",
+        "{name}: {peak:.0} a second at its peak, {goodput:.0} when {factor:.0} times that is offered: {:.0} %; {} MiB before, {} after",
         100.0 * goodput / peak,
         before.resident >> 20,
         after.resident >> 20
@@ -231,7 +237,8 @@ impl Offer for Mailing {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn carriers_that_offer_too_many_mails_are_told_so() {
-    let main = "[mm4rx]\nmax_connections = 16\n[general]\nmax_received = 500\n";
+    let main =
+        "[mm4rx]\nmax_connections = 16\nmax_connections_per_peer = 16\n[general]\nmax_received = 500\n";
     let world = World::start(main, "", "").await;
     let offer = Mailing { address: world.gateway.awaited("SMTP for carriers") };
     overload("overload over SMTP", &world, offer, &["421", "451", "452"]).await;

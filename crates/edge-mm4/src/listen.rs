@@ -517,6 +517,7 @@ fn knows(settings: &ReceiverSettings, given: &Credentials) -> bool {
 
 /// Time for the word to a peer that is turned away.
 const FAREWELL: Duration = Duration::from_secs(1);
+
 /// Whether there is room for `more` octets of the mail that is being read; they count from then on.
 fn has_room(reading: &mut Option<(usize, Admitted)>, shared: &Shared, more: &[u8]) -> bool {
     let (octets, room) = match reading {
