@@ -43,6 +43,9 @@ struct Args {
     /// Messages in each workload, instead of its own number.
     #[arg(long)]
     messages: Option<usize>,
+    /// A part of the messages that each workload has: 10 for a tenth.
+    #[arg(long, default_value_t = 1)]
+    part: usize,
     /// Runs of each workload; the one with the median rate is shown.
     #[arg(long, default_value_t = 1)]
     repeat: usize,
@@ -99,7 +102,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         if !args.workloads.is_empty() && !args.workloads.iter().any(|name| name == workload.name) {
             continue;
         }
-        let messages = args.messages.unwrap_or(workload.messages).max(1);
+        let messages = args.messages.unwrap_or(workload.messages / args.part.max(1)).max(1);
         let mut runs: Vec<Vec<Row>> = Vec::new();
         for _ in 0..args.repeat.max(1) {
             let rows = bench.run(workload.name, messages).await;

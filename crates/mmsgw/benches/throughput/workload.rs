@@ -10,7 +10,7 @@ use crate::bare::Specimen;
 use crate::http::{self, Connection};
 use crate::load::{self, Load};
 use crate::report::Row;
-use crate::world::{self, Carrier, Gateway, Site, Usage};
+use crate::world::{self, Carrier, Gateway, Redis, Site, Usage};
 
 /// A workload's name and how many messages it has unless told otherwise.
 pub(crate) struct Workload {
@@ -18,7 +18,7 @@ pub(crate) struct Workload {
     pub(crate) messages: usize,
 }
 
-pub(crate) const WORKLOADS: [Workload; 12] = [
+pub(crate) const WORKLOADS: [Workload; 13] = [
     Workload { name: "accept", messages: 50_000 },
     Workload { name: "mm7-out", messages: 20_000 },
     Workload { name: "mm4-out", messages: 20_000 },
@@ -29,6 +29,7 @@ pub(crate) const WORKLOADS: [Workload; 12] = [
     Workload { name: "callbacks", messages: 20_000 },
     Workload { name: "batch", messages: 100_000 },
     Workload { name: "backlog", messages: 1_000_000 },
+    Workload { name: "redis", messages: 20_000 },
     Workload { name: "isolation", messages: 20_000 },
     Workload { name: "per-message-template", messages: 5_000 },
 ];
@@ -79,7 +80,7 @@ impl Bench {
     /// Runs a workload once.
     pub(crate) async fn run(&self, name: &str, messages: usize) -> anyhow::Result<Vec<Row>> {
         let directory = tempfile::tempdir()?;
-        let site = &Site { directory: directory.path(), binary: &self.binary, log: &self.log };
+        let site = &Site { directory: directory.path(), binary: &self.binary, log: &self.log, storage: "" };
         let slow = Duration::from_millis(100);
         let running = async {
             match name {
@@ -93,6 +94,7 @@ impl Bench {
                 "callbacks" => self.callbacks(site, messages).await,
                 "batch" => self.batch(site, messages).await,
                 "backlog" => self.backlog(site, messages).await,
+                "redis" => self.on_redis(site, messages).await,
                 "isolation" => self.isolation(site, messages).await,
                 "per-message-template" => self.own_templates(site, messages).await,
                 other => bail!("there is no workload `{other}`"),
@@ -137,6 +139,25 @@ impl Bench {
         let mut row = self.through(&gateway, &carrier, messages, send_to(&path, GROUP)).await?;
         row.against = Some((protocol.peer().to_owned(), bare));
         Ok(vec![row])
+    }
+
+    /// As `mm7-out` on the embedded store and then on Redis, which has a third process of its own.
+    async fn on_redis(&self, site: &Site<'_>, messages: usize) -> anyhow::Result<Vec<Row>> {
+        let embedded = self.stored(site, messages).await?;
+        let directory = tempfile::tempdir_in(site.directory)?;
+        let redis = Redis::start(directory.path()).await?;
+        let storage = redis.storage();
+        let site = Site { directory: directory.path(), storage: &storage, ..*site };
+        let mut row = self.stored(&site, messages).await?;
+        row.against = Some(("the embedded store".into(), embedded.rate));
+        Ok(vec![row])
+    }
+
+    async fn stored(&self, site: &Site<'_>, messages: usize) -> anyhow::Result<Row> {
+        let carrier = Carrier::start(site, Duration::ZERO, false)?;
+        let gateway = Gateway::start(site, &[Protocol::Mm7.gateway(GROUP, &carrier, WINDOW)]).await?;
+        let path = make_template(&gateway).await?;
+        self.through(&gateway, &carrier, messages, send_to(&path, GROUP)).await
     }
 
     /// One gateway alone, then the same while another one's carrier takes half a second for each answer.

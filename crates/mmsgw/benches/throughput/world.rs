@@ -22,6 +22,8 @@ pub(crate) struct Site<'a> {
     pub(crate) binary: &'a Path,
     /// Level of the gateway's log; its addresses have to be in it.
     pub(crate) log: &'a str,
+    /// Where the gateway keeps things, as its main file says it; nothing for the embedded store.
+    pub(crate) storage: &'a str,
 }
 
 /// A process of ours.
@@ -136,13 +138,13 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// A gateway with its data in `directory`, and one connection to a carrier for each text in `gateways`.
     pub(crate) async fn start(site: &Site<'_>, gateways: &[String]) -> anyhow::Result<Self> {
-        let (directory, level) = (site.directory, site.log);
+        let (directory, level, storage) = (site.directory, site.log, site.storage);
         let config = directory.join("mmsgw.toml");
         std::fs::create_dir_all(directory.join("gateways"))?;
         let listen = "listen = '127.0.0.1:0'";
         let main = format!(
             "[log]\nlevel = '{level}'\n[api]\n{listen}\n[ops]\n{listen}\n[mm4rx]\n{listen}\n[mm7rx]\n{listen}\n\
-             [callbacks]\nin_flight = {CALLBACKS}\ntimeout = '5m'\n"
+             [callbacks]\nin_flight = {CALLBACKS}\ntimeout = '5m'\n{storage}"
         );
         std::fs::write(&config, main)?;
         for (index, text) in gateways.iter().enumerate() {
@@ -236,6 +238,42 @@ impl Gateway {
 
 /// Callbacks in flight: as many as the gateway's own window.
 const CALLBACKS: usize = 256;
+/// A server of Redis that writes all to disk before it answers.
+pub(crate) struct Redis {
+    _process: Process,
+    address: SocketAddr,
+}
+
+impl Redis {
+    /// Starts one with its files in `directory`.
+    pub(crate) async fn start(directory: &Path) -> anyhow::Result<Self> {
+        // Nobody else takes the port in so short a time, as a rule.
+        let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+        command
+            .arg("--port")
+            .arg(address.port().to_string())
+            .arg("--dir")
+            .arg(directory)
+            .stdout(Stdio::null());
+        let process = Process(command.spawn().context("cannot start redis-server")?);
+        let begun = Instant::now();
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            if begun.elapsed() > START {
+                bail!("redis-server does not listen");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Self { _process: process, address })
+    }
+
+    /// What the main file says of it.
+    pub(crate) fn storage(&self) -> String {
+        format!("[message_storage]\nkind = 'redis'\nredis.servers = ['redis://{}']\n", self.address)
+    }
+}
+
 /// How long a process may take to listen.
 const START: Duration = Duration::from_secs(30);
 /// How often it is looked whether all is done.
