@@ -103,7 +103,8 @@ pub(crate) async fn start(
     let instance = format!("{}/{}", host_name(), std::process::id());
     let traces = traces::start(&settings.traces, &engine, instance, over.clone())?;
     let (crew, listeners) = (Arc::new(Crew::new(&engine, &roles)), Drain::new());
-    let mut doors = Doors::new(&engine, &roles, listeners.clone(), sockets, keys.clone());
+    let mut doors =
+        Doors::new(&engine, &roles, listeners.clone(), sockets, keys.clone(), settings.mm7rx.admission());
     for files in groups(&settings).values() {
         // Where a group has several files that run elsewhere, the first one says what the group is like.
         files.first().map(|file| crew.recruit(file)).transpose()?.into_iter().for_each(|one| crew.man(one));

@@ -31,6 +31,8 @@ pub(crate) struct Doors {
     listeners: Drain,
     sockets: Sockets,
     keys: KeyRing,
+    /// What carriers that speak HTTP may have in hand, on all listeners together.
+    admission: Admission,
     /// All listeners that are open, for metrics.
     counted: Arc<ArcSwap<Vec<NamedListener>>>,
     api: Option<ApiDoor>,
@@ -106,11 +108,12 @@ impl Doors {
         listeners: Drain,
         sockets: Sockets,
         keys: KeyRing,
+        admission: Admission,
     ) -> Self {
         let (engine, roles) = (engine.clone(), roles.clone());
         let (api, ops, smtp, carriers) = (None, None, None, Vec::new());
         let counted = Arc::default();
-        Self { engine, roles, listeners, sockets, keys, counted, api, ops, smtp, carriers }
+        Self { engine, roles, listeners, sockets, keys, admission, counted, api, ops, smtp, carriers }
     }
 
     /// All listeners that are open, whatever they are at the time.
@@ -196,9 +199,8 @@ impl Doors {
             self.plan_smtp(settings, &mut plan)?;
         }
         if self.roles.include(Role::Mm7rx) {
-            let admission = settings.mm7rx.admission();
             for wanted in carrier_http::listeners(settings) {
-                self.plan_carrier(settings, &wanted, &admission, &mut plan)?;
+                self.plan_carrier(settings, &wanted, &mut plan)?;
             }
         }
         Ok(plan)
@@ -233,11 +235,10 @@ impl Doors {
         &mut self,
         settings: &Settings,
         wanted: &CarrierListener<'_>,
-        admission: &Admission,
         plan: &mut Plan,
     ) -> anyhow::Result<()> {
         let (place, name) = (Place::of(wanted), wanted.name());
-        let router = mmsgw_edge_mm7::router(self.engine.clone(), wanted.receivers()?, admission);
+        let router = mmsgw_edge_mm7::router(self.engine.clone(), wanted.receivers()?, &self.admission);
         let opened = match self.carriers.iter().find(|door| door.place == place) {
             Some(door) => {
                 plan.renew(&name, door.tls.as_ref(), wanted.tls)?;
@@ -313,8 +314,7 @@ impl Doors {
         for door in gone {
             if door.place == Place::Shared {
                 // It is a socket of systemd perhaps, which is to be had only once.
-                let nobody = mmsgw_edge_mm7::router(self.engine.clone(), Vec::new(), &Admission::new(0, 0));
-                door.router.replace(nobody);
+                door.router.replace(mmsgw_edge_mm7::router(self.engine.clone(), Vec::new(), &self.admission));
                 self.carriers.push(door);
             } else {
                 tracing::info!(address = %door.address, "{} closes", door.name);
@@ -345,10 +345,11 @@ impl Doors {
         let router = mmsgw_edge_api::router(engine, &settings.api, keys, links.clone())?;
         let shared = carrier_http::listeners(settings).into_iter().find(|l| l.owners.is_none());
         Ok(match shared.filter(|_| settings.mm7rx.on_api) {
-            Some(carriers) => {
-                let admission = settings.mm7rx.admission();
-                router.merge(mmsgw_edge_mm7::router(self.engine.clone(), carriers.receivers()?, &admission))
-            }
+            Some(carriers) => router.merge(mmsgw_edge_mm7::router(
+                self.engine.clone(),
+                carriers.receivers()?,
+                &self.admission,
+            )),
             None => router,
         })
     }

@@ -108,7 +108,7 @@ fn is_below(key: &str, section: &str) -> bool {
 }
 
 /// What of the main file is made once, at the start.
-const FIXED: [&str; 23] = [
+const FIXED: [&str; 26] = [
     "general",
     "message_storage",
     "queue_storage",
@@ -127,10 +127,13 @@ const FIXED: [&str; 23] = [
     "mm4rx.max_connections",
     "mm4rx.max_connections_per_peer",
     "mm4rx.mails_per_second",
+    "mm4rx.mail_memory",
     "mm4rx.spool",
     "mm7rx.listen",
     "mm7rx.max_connections",
     "mm7rx.max_connections_per_peer",
+    "mm7rx.max_requests",
+    "mm7rx.body_memory",
     "mm7rx.idle_timeout",
 ];
 /// What below that is not.
