@@ -1,5 +1,5 @@
 //! How many messages a second a server takes through put, lease and finish, from 64 tasks:
-//! `cargo run --release -p mmsgw-store-redis --example commit_rate -- [redis://address] [seconds]`.
+//! `cargo run --release -p mmsgw-store-redis --example redis_commit_rate -- [redis://address] [seconds]`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
