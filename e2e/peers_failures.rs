@@ -117,7 +117,7 @@ async fn nothing_that_a_message_says_is_run() {
             let subject = format!("{group} {tempting}");
             let letter = json!({
                 "origin": "54321", "subject": subject,
-                "parts": [{"name": tempting.replace('/', "_"), "content_type": "text/plain", "content": tempting}],
+                "parts": [{"name": tempting.replace(['/', '"'], "_"), "content_type": "text/plain", "content": tempting}],
                 "send": {"destination": "+15555550102", "gateway": group, "linked_id": tempting},
             });
             let id = world.api.send(&letter).await;
