@@ -210,6 +210,13 @@ async fn run(name: &str, redis: Option<Redis>) {
     let start = Instant::now();
     let site = Arc::new(Site::start(good_carrier(), redis).await);
     let load = Load::new(&site);
+    let watched = Arc::clone(&site);
+    let supervisor = tokio::spawn(async move {
+        loop {
+            watched.supervise();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
     let senders: Vec<_> = (0..SENDERS).map(|_| tokio::spawn(Arc::clone(&load).send())).collect();
     while start.elapsed() < Duration::from_secs(seconds) {
         assert!(!senders.iter().any(tokio::task::JoinHandle::is_finished), "a sender gave up");
@@ -241,6 +248,9 @@ async fn run(name: &str, redis: Option<Redis>) {
     audit_phones(&load);
     audit_dead(&load).await;
     audit_vitals(&load).await;
+    supervisor.abort();
+    let log = std::fs::read_to_string(site.path().join("log")).unwrap();
+    assert!(!log.contains("panicked"), "a defect showed:\n{}", site.log_tail());
     // Redis lives by a clock of its own, which cannot be shifted: libfaketime and its allocator do not get along.
     if site.redis.is_none() {
         audit_remains(&site).await;

@@ -243,6 +243,14 @@ impl Process {
         self.child = Some(child.unwrap());
     }
 
+    /// Starts it again where it has ended by itself, as whoever looks after services does: one that finds no store when it
+    /// starts ends and says why.
+    pub(crate) fn supervise(&mut self) {
+        if self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some()) {
+            self.spawn();
+        }
+    }
+
     /// SIGKILL, and another one in its place.
     pub(crate) fn replace(&mut self) {
         self.kill();

@@ -196,6 +196,11 @@ impl Site {
         self.path().join("mmsgw-data/media")
     }
 
+    /// Starts again what has ended by itself.
+    pub(crate) fn supervise(&self) {
+        self.processes.lock().unwrap().iter_mut().for_each(Process::supervise);
+    }
+
     /// A path of the API, through its wire.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/mmsgw/v1/{path}", self.wires.api.address)
