@@ -55,3 +55,9 @@ pub use spool::{SpoolKind, SpoolSettings, watch_spool};
 
 #[cfg(test)]
 mod tests;
+
+/// What fuzz targets reach beside the public interface; it is there for them only.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::spool::fuzz as spool;
+}

@@ -286,3 +286,13 @@ const QUICK: Duration = Duration::from_millis(500);
 const MOST_AT_ONCE: usize = 256;
 /// Files worked on at once; they share the commits of the store.
 const IN_PARALLEL: usize = 32;
+
+/// Reads a file of a spool directory and looks at its name.
+#[cfg(fuzzing)]
+pub fn fuzz(name: &str, octets: &[u8]) {
+    files::fuzz(name);
+    if let Ok(delivered) = envelope::read(bytes::Bytes::copy_from_slice(octets), &Limits::DEFAULT) {
+        let addresses = delivered.rcpt_to.iter().chain([&delivered.mail_from]);
+        assert!(addresses.into_iter().all(|address| !address.contains(char::is_control)));
+    }
+}

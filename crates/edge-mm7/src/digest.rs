@@ -311,5 +311,15 @@ const MAX_NONCES: usize = 10_000;
 /// Octets of the longest credentials looked at.
 const MAX_CREDENTIALS: usize = 8 << 10;
 
+/// Looks at credentials that nobody could make.
+#[cfg(fuzzing)]
+pub fn fuzz(credentials: &str) {
+    let algorithms = [DigestAlgorithm::Sha256, DigestAlgorithm::Md5];
+    let door = DigestAuth::new("user", &SecretString::from("password"), &algorithms);
+    let target = Uri::from_static("/mm7");
+    let seen = door.look(credentials, &Method::POST, &target, Duration::from_secs(1));
+    assert!(matches!(seen, Seen::Bad), "somebody came in");
+}
+
 #[cfg(test)]
 mod tests;

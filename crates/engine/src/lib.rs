@@ -83,3 +83,9 @@ pub use report::Agreement;
 pub use spans::{Span, SpanCounts, SpanSide, SpanSink};
 pub use wiretap::{Earlier, LONGEST_WATCH, Said, Speaker, Tap, TooManyWatches, Watch, Watched, Wiretap};
 pub use withdraw::{Amended, Replacement};
+
+/// What fuzz targets reach beside the public interface; it is there for them only.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::personal::fuzz as template;
+}

@@ -361,5 +361,26 @@ const COMPILED_OCTETS: usize = 32 << 10;
 /// Octets of compiled revisions in memory.
 const MOST_COMPILED: usize = 16 << 20;
 
+/// Renders a template with a value, as subject, text and markup.
+#[cfg(fuzzing)]
+pub fn fuzz(source: &str, value: &str) {
+    let part = |name: &str, content_type: &str| Part {
+        id: PartId::generate(mmsgw_domain::Timestamp::from_secs(1)),
+        name: name.into(),
+        content_type: content_type.into(),
+        content: PartContent::Text(source.into()),
+    };
+    let mut content = TemplateContent::new("54321".parse().expect("a number"));
+    content.subject = Some(source.into());
+    content.parts = vec![part("a.txt", "text/plain"), part("a.smil", "application/smil")];
+    let Ok(personal) = Personal::compile(&content, 10_000) else { return };
+    let values =
+        [("a", value), ("b", "b")].map(|(name, text)| (name.to_owned(), Variable::Text(text.to_owned())));
+    if let Ok(words) = personal.words(&values.into_iter().collect()) {
+        assert!(words.subject.is_none_or(|subject| !subject.contains(char::is_control)));
+        assert!(words.parts.iter().all(|(_, text)| text.len() <= 10_000));
+    }
+}
+
 #[cfg(test)]
 mod tests;

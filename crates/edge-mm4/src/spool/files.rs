@@ -277,6 +277,13 @@ fn original(name: &str) -> &str {
     name.split_once('.').map_or(name, |(_, name)| name)
 }
 
+/// Looks at the name of a file as a stranger may have chosen it.
+#[cfg(fuzzing)]
+pub(super) fn fuzz(name: &str) {
+    let _ = is_wanted(OsStr::new(name));
+    assert!(shorten(original(name)).len() <= MAX_NAME);
+}
+
 /// So much of a name that our additions still fit into the 255 octets of most file systems.
 fn shorten(name: &str) -> &str {
     let mut end = name.len().min(MAX_NAME);
